@@ -1,0 +1,132 @@
+"""Reads a request's propagation headers: every format present, parsed, or malformed with the place that is wrong.
+
+One file a format; each has ``parse`` and ``render``, and ``mint`` where a sidecar makes one. ``minting`` says which
+header fields a sidecar would add. This package imports nothing else of `traceaudit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from traceaudit.formats import (
+    amzn_trace_id,
+    b3,
+    b3multi,
+    baggage,
+    cloud_trace,
+    datadog,
+    grpc_trace,
+    ot_span,
+    request_id,
+    sw8,
+    traceparent,
+    tracestate,
+    uber_trace_id,
+)
+from traceaudit.formats.context import Context, Fault, Format, Malformed, TraceState, same_trace
+
+__all__ = [
+    "FORMAT_OF_HEADER",
+    "HEADER_NAMES",
+    "Context",
+    "Fault",
+    "Format",
+    "Malformed",
+    "TraceState",
+    "read",
+    "render",
+    "same_trace",
+]
+
+HEADER_NAMES: Mapping[Format, tuple[str, ...]] = MappingProxyType(
+    {
+        Format.TRACEPARENT: (traceparent.HEADER, tracestate.HEADER),
+        Format.B3: (b3.HEADER,),
+        Format.B3MULTI: b3multi.HEADERS,
+        Format.REQUEST_ID: (request_id.HEADER,),
+        Format.BAGGAGE: (baggage.HEADER,),
+        Format.UBER: (uber_trace_id.HEADER,),
+        Format.DATADOG: datadog.HEADERS,
+        Format.CLOUD_TRACE: (cloud_trace.HEADER,),
+        Format.GRPC_TRACE: (grpc_trace.HEADER,),
+        Format.OT_SPAN: (ot_span.HEADER,),
+        Format.SW8: (sw8.HEADER,),
+        Format.AMZN: (amzn_trace_id.HEADER,),
+    }
+)
+"""The header names of each format, lower case, the one that makes the format first."""
+
+FORMAT_OF_HEADER: Mapping[str, Format] = MappingProxyType(
+    {name: format_ for format_, names in HEADER_NAMES.items() for name in names}
+)
+"""The format of each header, by its lower-case name."""
+
+_ONE_HEADER: Mapping[str, tuple[Format, Callable[[Sequence[str]], Context | Malformed]]] = {
+    b3.HEADER: (Format.B3, b3.parse),
+    request_id.HEADER: (Format.REQUEST_ID, request_id.parse),
+    baggage.HEADER: (Format.BAGGAGE, baggage.parse),
+    uber_trace_id.HEADER: (Format.UBER, uber_trace_id.parse),
+    cloud_trace.HEADER: (Format.CLOUD_TRACE, cloud_trace.parse),
+    grpc_trace.HEADER: (Format.GRPC_TRACE, grpc_trace.parse),
+    ot_span.HEADER: (Format.OT_SPAN, ot_span.parse),
+    sw8.HEADER: (Format.SW8, sw8.parse),
+    amzn_trace_id.HEADER: (Format.AMZN, amzn_trace_id.parse),
+}
+"""The formats of one header each, by its name."""
+
+_SEVERAL_HEADERS: Mapping[str, tuple[Format, Callable[[Mapping[str, Sequence[str]]], Context | Malformed]]] = {
+    **dict.fromkeys(b3multi.HEADERS, (Format.B3MULTI, b3multi.parse)),
+    **dict.fromkeys(datadog.HEADERS, (Format.DATADOG, datadog.parse)),
+}
+"""The formats of several headers, by each of their names."""
+
+_NAMES = frozenset(FORMAT_OF_HEADER)
+
+_RENDER: Mapping[Format, Callable[[Context], list[tuple[str, str]]]] = {
+    Format.TRACEPARENT: traceparent.render,
+    Format.B3: b3.render,
+    Format.B3MULTI: b3multi.render,
+    Format.REQUEST_ID: request_id.render,
+    Format.BAGGAGE: baggage.render,
+    Format.UBER: uber_trace_id.render,
+    Format.DATADOG: datadog.render,
+    Format.CLOUD_TRACE: cloud_trace.render,
+    Format.GRPC_TRACE: grpc_trace.render,
+    Format.OT_SPAN: ot_span.render,
+    Format.SW8: sw8.render,
+    Format.AMZN: amzn_trace_id.render,
+}
+
+
+def read(headers: Sequence[tuple[str, str]]) -> dict[Format, Context | Malformed]:
+    """Every format among one request's header fields, names in any case, lines in the order sent.
+
+    A format without a header is not in the answer, nor is a `tracestate` without a `traceparent`. A malformed
+    `tracestate` is in the ``tracestate`` of a context that is valid without it.
+    """
+    lines: dict[str, list[str]] = {}
+    for sent, value in headers:
+        name = sent.lower()
+        if name in _NAMES:
+            if name in lines:
+                lines[name].append(value)
+            else:
+                lines[name] = [value]
+    found: dict[Format, Context | Malformed] = {}
+    for name, values in lines.items():
+        if (one := _ONE_HEADER.get(name)) is not None:
+            found[one[0]] = one[1](values)
+        elif (several := _SEVERAL_HEADERS.get(name)) is not None:
+            if several[0] not in found:
+                found[several[0]] = several[1](lines)
+        elif name == traceparent.HEADER:
+            # "If a tracestate header is received without an accompanying traceparent header, it is invalid and MUST be
+            # discarded." https://www.w3.org/TR/trace-context-2/#no-traceparent-received
+            found[Format.TRACEPARENT] = traceparent.parse(values, lines.get(tracestate.HEADER, ()))
+    return found
+
+
+def render(context: Context) -> list[tuple[str, str]]:
+    """The header fields that say a context, in its format's order, names in lower case."""
+    return _RENDER[context.format](context)

@@ -1,0 +1,255 @@
+"""What a service does with a request, as learned: which calls, in which order, how soon, and when it answers.
+
+Theory of operation. A request's history is a sequence of outputs: its calls as they start, its response, and, once it
+has answered, that nothing more comes. Two things are learned per inbound route:
+
+- *structure*: how probable each next output is, given how many calls of each edge there were, whether the response is
+  out, and whether calls are still unanswered. Optional calls, repeats, fan-out, caches and late calls are all rows
+  of this one table. Rare states lean on what follows the last output in general.
+- *timing*: the gap before the output. Which event the service was reacting to is not known, so the density of an
+  output's time is a mixture over the events it may have reacted to: the request's start, the last sibling's start,
+  the last end of a call per edge, the response. Expectation maximisation finds the weights.
+
+A request's score is the log density of all its outputs (per nanosecond each). A call that nothing caused scores the log
+of its edge's background rate in the same unit, so all explanations of a log can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from traceaudit.correlation.inference.gaps import BIN, BINS, LOWEST, smoothed
+from traceaudit.correlation.inference.joins import Joins
+from traceaudit.correlation.inference.timeline import NEVER, UNCAUSED, Timeline, Vocabulary
+
+START, REPLIED = 0, 1
+"""Sources, what an output may react to: these two, then 2 + 2·edge (a call began) and 3 + 2·edge (a call ended)."""
+
+ANSWER, NOTHING = 0, 1
+"""Outputs: the response, "nothing more comes", then 2 + edge (a call on that edge)."""
+
+MOST = 4
+"""Calls of one edge are counted up to here; a loop of five looks like a loop of fifty."""
+
+type Configuration = tuple[int, ...]
+"""The calls of one request, ascending."""
+
+type Kernel = tuple[float, list[float]]
+"""Weight of a source for an output, and the density of the gap between them, per unit of log time."""
+
+type Step = tuple[int, int, int, bool, int, list[tuple[int, int]]]
+"""One output: state and last output before it, the output, are calls unanswered, its time, (source, time) of events."""
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What an M-step adds up."""
+
+    gaps: defaultdict[tuple[int, int, int], list[float]] = field(
+        default_factory=lambda: defaultdict(lambda: [0.0] * BINS)
+    )
+    offered: defaultdict[tuple[int, int, int], float] = field(default_factory=lambda: defaultdict(float))
+    uncaused: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
+
+
+class Behaviour:
+    """The learned tables, the score they give, and how they are learned."""
+
+    def __init__(self, words: Vocabulary) -> None:
+        self.words = words
+        self.background: dict[int, float] = {}
+        self.late: bool | None = None  # Are calls after the response a habit here? None: not yet decided.
+        self.joins = Joins()
+        self._kernels: dict[tuple[int, int, int], Kernel] = {}
+        self._after_state: dict[tuple[int, int], dict[tuple[int, bool], float]] = {}
+        self._after_output: dict[tuple[int, int], dict[tuple[int, bool], float]] = {}
+        self._structure: dict[tuple[int, int, int, int, bool], float] = {}
+        self._unseen: Kernel = (0.01, smoothed([0.0] * BINS))
+        self._states: dict[tuple[tuple[int, int], ...], int] = {(): 0}
+        self._contents: list[tuple[tuple[int, int], ...]] = [()]
+        self._moves: dict[tuple[int, int], int] = {}
+
+    def copy(self) -> Behaviour:
+        """An independent copy to try a belief with."""
+        twin = Behaviour(self.words)
+        twin.become(self)
+        return twin
+
+    def become(self, other: Behaviour) -> None:
+        """Takes over what another has learned."""
+        self.late = other.late
+        self.background = dict(other.background)
+        self.joins = other.joins.copy()
+        self._kernels = dict(other._kernels)
+        self._after_state, self._after_output = other._after_state, other._after_output
+        self._structure = {}
+        self._states, self._contents, self._moves = other._states, other._contents, other._moves
+
+    def seed(self, kernels: dict[tuple[int, int], Kernel], background: dict[int, float]) -> None:
+        """Starts from the one-by-one guess of :class:`~.triggering.Triggering`, whose numbering of sources it knows."""
+        routes, edges = len(self.words.routes), len(self.words.edges)
+        totals: defaultdict[int, float] = defaultdict(float)
+        for (_, edge), (count, _) in kernels.items():
+            totals[edge] += count
+        for (source, edge), (count, density) in kernels.items():
+            kernel = (max(1e-4, count / max(1e-9, totals[edge])), density)
+            if source < 2 * routes:
+                self._kernels.setdefault((source % routes, source // routes, 2 + edge), kernel)
+                continue
+            ended, sibling = divmod(source - 2 * routes, edges)
+            for route in range(routes):
+                self._kernels.setdefault((route, 2 + 2 * sibling + ended, 2 + edge), kernel)
+        for edge, rate in background.items():
+            self.background.setdefault(edge, rate)
+
+    def score(self, timeline: Timeline, request: int, configuration: Configuration) -> float:
+        """The log density of the request's outputs if exactly these calls are its own; -inf if they cannot be."""
+        if configuration and timeline.call_start[configuration[0]] < timeline.start[request]:
+            return -math.inf
+        history = self._history(timeline, request, configuration)
+        return self._scored(timeline, request, history) + self.joins.score(timeline, request, configuration)
+
+    def extension(self, timeline: Timeline, request: int, configuration: Configuration, call: int) -> float:
+        """The log density of the request's next output being this call, after those it has made so far."""
+        if timeline.call_start[call] < timeline.start[request]:
+            return -math.inf
+        steps = self._history(timeline, request, (*configuration, call))
+        return self._scored(timeline, request, [step for step in steps if step[2] > NOTHING][-1:])
+
+    def _scored(self, timeline: Timeline, request: int, steps: list[Step]) -> float:
+        route, tick = timeline.route[request], timeline.tick_ns
+        kernels, structure, unseen, log = self._kernels, self._structure, self._unseen, math.log
+        total = 0.0
+        for state, last, output, waiting, now, sources in steps:
+            key = (route, state, last, output, waiting)
+            known = structure.get(key)
+            if known is None:
+                known = structure[key] = self._structural(key)
+            total += known
+            if output == NOTHING:
+                continue
+            summed = weights = 0.0
+            for source, time in sources:
+                weight, density = kernels.get((route, source, output), unseen)
+                gap = now - time + tick
+                position = int((log(gap) - LOWEST) / BIN)
+                weights += weight
+                summed += weight * density[position if position < BINS else BINS - 1] / gap
+            total += log(summed / weights)
+        return total
+
+    def uncaused(self, edge: int) -> float:
+        """The log rate (per nanosecond) of calls that nothing caused."""
+        return math.log(self.background[edge])
+
+    def learn(self, timeline: Timeline, worlds: Iterable[tuple[Sequence[Configuration], Sequence[int]]]) -> None:
+        """Learns anew from explanations of the log: each gives every request's calls and every call's owner."""
+        counts = _Counts()
+        self._after_state, self._after_output = {}, {}
+        samples = 0
+        explanations: list[tuple[int, Configuration]] = []
+        for configurations, owners in worlds:
+            samples += 1
+            for request, configuration in enumerate(configurations):
+                self._count(timeline, request, configuration, counts)
+                explanations.append((request, configuration))
+            for call, owner in enumerate(owners):
+                counts.uncaused[timeline.edge[call]] += owner == UNCAUSED
+        self._structure = {}
+        self.joins.learn(timeline, explanations)
+        self._kernels = {
+            key: (max(1e-4, sum(histogram) / counts.offered[key]), smoothed(histogram))
+            for key, histogram in counts.gaps.items()
+        }
+        most = timeline.most_uncaused()
+        for edge in set(timeline.edge):
+            rate = (counts.uncaused[edge] / max(1, samples) + 0.5) / timeline.span_ns
+            self.background[edge] = min(rate, most[edge])
+
+    def _count(self, timeline: Timeline, request: int, configuration: Configuration, counts: _Counts) -> None:
+        route, tick = timeline.route[request], timeline.tick_ns
+        for state, last, output, waiting, now, sources in self._history(timeline, request, configuration):
+            for table, row in ((self._after_state, (route, state)), (self._after_output, (route, last))):
+                cells = table.setdefault(row, {})
+                cells[output, waiting] = cells.get((output, waiting), 0.0) + 1.0
+            if output == NOTHING:
+                continue
+            shares = []
+            for source, time in sources:
+                key = (route, source, output)
+                weight, density = self._kernels.get(key, self._unseen)
+                gap = now - time + tick
+                position = min(int((math.log(gap) - LOWEST) / BIN), BINS - 1)
+                shares.append((key, position, weight * density[position] / gap))
+            total = sum(share for _, _, share in shares)
+            for key, position, share in shares:
+                counts.gaps[key][position] += share / total
+                counts.offered[key] += 1.0
+
+    def _structural(self, key: tuple[int, int, int, int, bool]) -> float:
+        """The log probability of an output in a state; see the theory of operation."""
+        route, state, last, output, waiting = key
+        outcomes = 2 * (2 + len(self.words.edges))
+        general = self._after_output.get((route, last), {})
+        leaning = (general.get((output, waiting), 0.0) + 1.0 / outcomes) / (sum(general.values()) + 1.0)
+        special = self._after_state.get((route, state), {})
+        return math.log((special.get((output, waiting), 0.0) + leaning) / (sum(special.values()) + 1.0))
+
+    def _history(self, timeline: Timeline, request: int, configuration: Configuration) -> list[Step]:
+        """The request's outputs in the order they came."""
+        start, end = timeline.start[request], timeline.end[request]
+        call_start, call_end, edges = timeline.call_start, timeline.call_end, timeline.edge
+        steps: list[Step] = []
+        state, last, replied = 0, -1, False
+        began: tuple[int, int] | None = None
+        ended: dict[int, int] = {}
+        running: list[int] = []
+
+        def settle(now: int) -> list[tuple[int, int]]:
+            """The events that may have led to an output now; ends that have come by now are noted."""
+            for call in running[:]:
+                if call_end[call] <= now:
+                    running.remove(call)
+                    source = 3 + 2 * edges[call]
+                    ended[source] = max(ended.get(source, 0), call_end[call])
+            sources = [(START, start), *ended.items()]
+            if began is not None:
+                sources.append(began)
+            return sources
+
+        for call in configuration:
+            now = call_start[call]
+            if not replied and end < now:
+                sources = settle(end)
+                steps.append((state, last, ANSWER, bool(running), end, sources))
+                replied, last, state = True, ANSWER, self._next(state, -1)
+            sources = settle(now)
+            if replied:
+                sources.append((REPLIED, end))
+            edge = edges[call]
+            steps.append((state, last, 2 + edge, bool(running), now, sources))
+            began, last, state = (2 + 2 * edge, now), 2 + edge, self._next(state, edge)
+            running.append(call)
+        if not replied and end < NEVER:
+            sources = settle(end)
+            steps.append((state, last, ANSWER, bool(running), end, sources))
+            last, state, replied = ANSWER, self._next(state, -1), True
+        if replied:
+            steps.append((state, last, NOTHING, False, end, []))
+        return steps
+
+    def _next(self, state: int, edge: int) -> int:
+        """The state after one more call on an edge, or after the response (-1)."""
+        found = self._moves.get((state, edge))
+        if found is None:
+            counts = dict(self._contents[state])
+            counts[edge] = min(MOST, counts.get(edge, 0) + 1)
+            content = tuple(sorted(counts.items()))
+            found = self._states.setdefault(content, len(self._contents))
+            if found == len(self._contents):
+                self._contents.append(content)
+            self._moves[state, edge] = found
+        return found

@@ -1,0 +1,148 @@
+"""One window of traffic in the form the arithmetic wants: indices and arrays, in time order.
+
+Requests and calls are numbered in the order they started (ties by id, so that the order of the input never matters);
+routes and edges are numbered once and for all by a :class:`Vocabulary` that outlives the window. For each call the
+timeline lists the recent events the service may have been reacting to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from traceaudit.correlation.inference.records import Call, Request
+
+NEVER = 1 << 62
+"""The end of what never ended."""
+
+UNCAUSED = -1
+"""The owner of a call that nothing caused."""
+
+UNDECIDED = -2
+"""The label of a call that the engine is asked about."""
+
+type Stimulus = tuple[int, int, int]
+"""What a call may react to: source code (:class:`Vocabulary`), gap in ns, reference (request, or ``~call``)."""
+
+
+@dataclass(slots=True)
+class Vocabulary:
+    """Numbers for routes and edges, given once, in order of appearance."""
+
+    routes: dict[str, int] = field(default_factory=dict)
+    edges: dict[str, int] = field(default_factory=dict)
+
+    def route(self, name: str) -> int:
+        """The number of an inbound route."""
+        return self.routes.setdefault(name, len(self.routes))
+
+    def edge(self, name: str) -> int:
+        """The number of an outbound edge."""
+        return self.edges.setdefault(name, len(self.edges))
+
+
+class Timeline:
+    """Requests and calls of one window as parallel lists; index is identity."""
+
+    def __init__(self, requests: Iterable[Request], calls: Iterable[Call], words: Vocabulary) -> None:
+        self.requests = sorted(requests, key=lambda request: (request.started_ns, request.id))
+        self.calls = sorted(calls, key=lambda call: (call.started_ns, call.id))
+        self.words = words
+        self.route = [words.route(request.route) for request in self.requests]
+        self.start = [request.started_ns for request in self.requests]
+        self.end = [NEVER if request.ended_ns is None else request.ended_ns for request in self.requests]
+        self.edge = [words.edge(call.edge) for call in self.calls]
+        self.call_start = [call.started_ns for call in self.calls]
+        self.call_end = [NEVER if call.ended_ns is None else call.ended_ns for call in self.calls]
+        numbers = {request.id: number for number, request in enumerate(self.requests)}
+        self.label = [_label(call, numbers) for call in self.calls]
+        self.tick_ns = float(max(1000, self._resolution()))
+        finished = [time for time in (*self.end, *self.call_end) if time != NEVER]
+        self.span_ns = max(1, max(finished + self.start + self.call_start, default=1) - self.first_ns)
+
+    @property
+    def first_ns(self) -> int:
+        """When the window's first exchange started."""
+        return min(self.start[:1] + self.call_start[:1], default=0)
+
+    def most_uncaused(self) -> list[float]:
+        """Per edge the highest plausible rate (per nanosecond) of uncaused calls: what idle times allow.
+
+        Idle is when no request is in flight. A log without idle times allows everything.
+        """
+        counts = [0] * len(self.words.edges)
+        idle_ns, busy_until, position = 0, self.first_ns, 0
+        spans = sorted(zip(self.start, self.end, strict=True)) + [(self.first_ns + self.span_ns, NEVER)]
+        for start, end in spans:
+            if start > busy_until:
+                idle_ns += start - busy_until
+                while position < len(self.calls) and self.call_start[position] < start:
+                    counts[self.edge[position]] += self.call_start[position] > busy_until
+                    position += 1
+            busy_until = max(busy_until, end)
+        return [(count + 2.0) / max(idle_ns, 1) for count in counts]
+
+    def _resolution(self) -> int:
+        """The clock's tick: what divides every time in the window, at most 20 ms."""
+        first = self.first_ns
+        times = (*self.start, *self.end, *self.call_start, *self.call_end)
+        return min(20_000_000, math.gcd(*(time - first for time in times if time != NEVER)) or 1)
+
+    def stimuli(self, late_ns: int) -> list[list[Stimulus]]:
+        """For each call the recent events it may be a reaction to, per source the most recent first.
+
+        Sources are numbered: request start ``route``, response ``R + route``, sibling's start ``2R + edge``, sibling's
+        end ``2R + E + edge``, for R routes and E edges known so far.
+        """
+        routes, edges = len(self.words.routes), len(self.words.edges)
+        depth = self._depth()
+        flight: dict[int, None] = {}
+        recent: list[deque[tuple[int, int]]] = [deque(maxlen=depth) for _ in range(2 * routes + 2 * edges)]
+        found: list[list[Stimulus]] = [[] for _ in self.calls]
+        for time, kind, number in self._events():
+            if kind == 0:
+                flight[number] = None
+            elif kind == 1:
+                recent[2 * routes + edges + self.edge[number]].append((time, ~number))
+            elif kind == 2:
+                found[number] = self._recent(time, flight, recent, late_ns)
+                recent[2 * routes + self.edge[number]].append((time, ~number))
+            else:
+                flight.pop(number, None)
+                recent[routes + self.route[number]].append((time, number))
+        return found
+
+    def _depth(self) -> int:
+        """How many events of one source are remembered: more when more is in flight."""
+        busy = sum(min(end, start + self.span_ns) - start for start, end in zip(self.start, self.end, strict=True))
+        return max(6, min(24, 2 + int(busy / self.span_ns / 3)))
+
+    def _events(self) -> list[tuple[int, int, int]]:
+        """Everything that happened in time order; on a tie causes come before effects."""
+        events = [(time, 0, number) for number, time in enumerate(self.start)]
+        events += [(time, 1, number) for number, time in enumerate(self.call_end) if time != NEVER]
+        events += [(time, 2, number) for number, time in enumerate(self.call_start)]
+        events += [(time, 3, number) for number, time in enumerate(self.end) if time != NEVER]
+        # A call that ended in the tick it started in has not ended before it started.
+        starts = self.call_start
+        late = {number for number, time in enumerate(self.call_end) if time == starts[number]}
+        return sorted(events, key=lambda event: (event[0], 2 if event[1] == 1 and event[2] in late else event[1], event[2]))
+
+    def _recent(
+        self, now: int, flight: dict[int, None], recent: Sequence[deque[tuple[int, int]]], late_ns: int
+    ) -> list[Stimulus]:
+        found = [(self.route[number], now - self.start[number], number) for number in islice(reversed(flight), 40)]
+        horizon = now - late_ns
+        for source, events in enumerate(recent):
+            found += [(source, now - time, reference) for time, reference in reversed(events) if time >= horizon]
+        return found
+
+
+def _label(call: Call, numbers: dict[str, int]) -> int:
+    if call.known is None:
+        return UNDECIDED
+    (cause,) = call.known
+    return UNCAUSED if cause is None else numbers.get(cause, UNCAUSED)

@@ -1,0 +1,126 @@
+"""A first guess, from nothing but times: which kinds of event are followed, unusually soon, by which calls.
+
+Theory of operation. The calls of an edge are taken for a self-exciting (Hawkes) process: each earlier event excites a
+call after a gap drawn from a density of its kind of source, over a constant background of calls that nothing excites.
+Expectation maximisation (stochastic declustering without parametric form, Marsan and Lengline 2008) finds the densities
+and, for each call, how probable each earlier event is as its trigger. No labels and no call graph are needed: a
+coincidence is spread evenly over log time, a reaction is not.
+
+Calls are considered one by one here; that a request answers once, and makes so many calls, is for the sampler.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from traceaudit.correlation.inference.gaps import BINS, bin_of, smoothed
+from traceaudit.correlation.inference.matching import Option, matched
+from traceaudit.correlation.inference.timeline import Stimulus, Timeline
+
+ROUNDS = 8
+SAMPLE = 1200
+"""Calls the densities are learned from; spread evenly over the window."""
+
+NEGLIGIBLE = 1e-5
+"""Triggers less probable than this are not considered any further."""
+
+type Trigger = tuple[int, float]
+"""A reference (request, or ``~call``) and its probability of being what the call reacted to."""
+
+
+class Triggering:
+    """Per (source, edge) how often and how soon the one excites the other, and per edge the background rate."""
+
+    def __init__(self, timeline: Timeline, stimuli: list[list[Stimulus]], late: bool) -> None:
+        self.timeline = timeline
+        self._sources = 2 * (len(timeline.words.routes) + len(timeline.words.edges))
+        tick, routes = timeline.tick_ns, len(timeline.words.routes)
+        self._coded = [
+            [
+                (source, bin_of(gap, tick), 1.0 / (gap + tick), reference)
+                for source, gap, reference in found
+                if late or not routes <= source < 2 * routes or not any(other < routes for other, _, _ in found)
+            ]
+            for found in stimuli
+        ]
+        flat = [1.0 / BINS] * BINS
+        self.rates: dict[int, list[float]] = {}
+        self._flat = flat
+        self._most = timeline.most_uncaused()
+        self.background = {
+            edge: min(self._most[edge], 0.1 * timeline.edge.count(edge) / timeline.span_ns)
+            for edge in set(timeline.edge)
+        }
+        self._learn()
+
+    def triggers(self) -> list[tuple[list[Trigger], float]]:
+        """For each call its likely triggers, rivals considered, and the probability that nothing excited it."""
+        timeline, edges, events = self.timeline, len(self.timeline.words.edges), self._event_counts()
+        options: list[list[Option]] = []
+        idle: list[float] = []
+        references: list[list[int]] = []
+        numbers: dict[tuple[int, int, int], int] = {}
+        for call, coded in enumerate(self._coded):
+            edge = timeline.edge[call]
+            weights, total = self._weights(call)
+            kept = [entry for entry in zip(coded, weights, strict=True) if entry[1] > NEGLIGIBLE * total]
+            idle.append(self.background[edge])
+            references.append([reference for (_, _, _, reference), _ in kept])
+            options.append([])
+            for (source, _, _, reference), weight in kept:
+                number = numbers.setdefault((source, reference, edge), len(numbers))
+                children = self._explained[source * edges + edge][0] / max(1, events[source])
+                options[call].append((number, weight, 1.0 - children))
+        return [
+            (list(zip(known, shares, strict=True)), rest)
+            for known, (shares, rest) in zip(references, matched(options, idle), strict=True)
+        ]
+
+    def late_share(self) -> float:
+        """The share of calls that look excited by a response."""
+        routes, edges = len(self.timeline.words.routes), len(self.timeline.words.edges)
+        late = sum(count for key, (count, _) in self._explained.items() if routes <= key // edges < 2 * routes)
+        return late / max(1, len(self._coded))
+
+    def kernels(self) -> dict[tuple[int, int], tuple[float, list[float]]]:
+        """Per (source, edge): how many calls it explains, and the density of their gaps."""
+        return {divmod(key, len(self.timeline.words.edges)): value for key, value in self._explained.items()}
+
+    def _weights(self, call: int) -> tuple[list[float], float]:
+        edge, edges, rates, flat = self.timeline.edge[call], len(self.timeline.words.edges), self.rates, self._flat
+        weights = [rates.get(source * edges + edge, flat)[position] * inverse for source, position, inverse, _ in self._coded[call]]
+        return weights, sum(weights) + self.background[edge]
+
+    def _learn(self) -> None:
+        timeline, edges = self.timeline, len(self.timeline.words.edges)
+        step = max(1, len(self._coded) // SAMPLE)
+        sample = range(0, len(self._coded), step)
+        events = self._event_counts()
+        for _ in range(ROUNDS):
+            gained: defaultdict[int, list[float]] = defaultdict(lambda: [0.0] * BINS)
+            idle: defaultdict[int, float] = defaultdict(float)
+            for call in sample:
+                edge = timeline.edge[call]
+                weights, total = self._weights(call)
+                for (source, position, _, _), weight in zip(self._coded[call], weights, strict=True):
+                    gained[source * edges + edge][position] += weight / total
+                idle[edge] += self.background[edge] / total
+            self._explained = {key: (step * sum(histogram), smoothed(histogram)) for key, histogram in gained.items()}
+            self.rates = {
+                key: [value * count / max(1, events[key // edges]) for value in density]
+                for key, (count, density) in self._explained.items()
+            }
+            self.background = {
+                edge: min(self._most[edge], (step * idle[edge] + 0.5) / timeline.span_ns) for edge in self.background
+            }
+
+    def _event_counts(self) -> list[int]:
+        routes, edges = len(self.timeline.words.routes), len(self.timeline.words.edges)
+        counts = [0] * self._sources
+        for route in self.timeline.route:
+            counts[route] += 1
+            counts[routes + route] += 1
+        for edge in self.timeline.edge:
+            counts[2 * routes + edge] += 1
+            counts[2 * routes + edges + edge] += 1
+        return counts

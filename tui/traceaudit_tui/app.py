@@ -1,0 +1,243 @@
+"""The inspector: shows an audit database in a terminal, and follows the run that writes it.
+
+Theory of operation: one read-only connection answers what a key press asks for. A timer asks SQLite whether anybody has
+written (``PRAGMA data_version``); if so, a thread reads the run's summary on a connection of its own, and ``take``
+gives it to the screen on top; the others catch up when they come back. How long a reading took sets how soon the next
+may start, so that a database of a million exchanges is followed in leisure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.worker import WorkerFailed
+
+from traceaudit.exchange import Confidence, Severity
+from traceaudit.safe import safe
+from traceaudit_tui.opening import NotAnAuditError
+from traceaudit_tui.queries import Audit
+from traceaudit_tui.rows import Finding, Summary
+from traceaudit_tui.screens.base import AuditScreen
+from traceaudit_tui.screens.exchanges import ExchangesScreen, RequestsScreen, UncausedScreen
+from traceaudit_tui.screens.findings import FindingsScreen
+from traceaudit_tui.screens.help import HelpScreen, keys_of
+from traceaudit_tui.screens.matrix import MatrixScreen
+from traceaudit_tui.signs import edge_text, name, severity_sign
+from traceaudit_tui.themes import DARK, LIGHT
+from traceaudit_tui.widgets.run_strip import VIEWS
+
+POLL_S = 0.5  # a person sees new findings at once; asking costs microseconds
+REST = 9  # times as long as a reading took, until the next: following costs a tenth of a core at most
+HOME = "matrix"
+
+BAD_INPUT, WRONG_USE = 4, 2  # exit statuses; DESIGN 9
+
+
+class Inspector(App[None]):
+    """The app. Raises FileNotFoundError or NotAnAuditError, each with a sentence for people."""
+
+    TITLE = "traceaudit"
+    CSS_PATH = "inspector.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        "matrix": MatrixScreen,
+        "findings": FindingsScreen,
+        "requests": RequestsScreen,
+        "exchanges": ExchangesScreen,
+        "uncaused": UncausedScreen,
+    }
+    DEFAULT_MODE = HOME
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (160, "-wide")]  # noqa: RUF012 -- Textual types it so
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012 -- as above
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *[Binding(view.key, f"view('{view.mode}')", view.title, id=f"view.{view.mode}", show=False) for view in VIEWS],
+        Binding("equals_sign", "pause", "Pause", id="app.pause", key_display="="),
+        Binding("question_mark", "help", "Help", id="app.help", key_display="?"),
+        Binding("q", "quit", "Quit", id="app.quit"),
+        Binding("t", "turn_light", "Light or dark", id="app.theme", show=False),
+        Binding("left_square_bracket", "run(-1)", "Previous run", id="run.previous", show=False),
+        Binding("right_square_bracket", "run(1)", "Next run", id="run.next", show=False),
+        Binding("ctrl+q", "quit", "Quit", show=False, system=True),
+    ]
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.audit = Audit.open(path)
+        self.summary = Summary()
+        self.paused = False
+        self.stamp = 0
+        """How often the database has been read; 0: not yet."""
+        self.fault = ""
+        """Why the app had to stop, as a sentence; empty: it had not."""
+        self._run_id: int | None = None
+        self._version = -1
+        self._reading = False
+        self._not_before = 0.0
+        self._known: set[tuple[str, int | None, str]] = set()
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+
+    # --- following ---------------------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Begins to follow."""
+        self.poll()
+        self.set_interval(POLL_S, self.poll, name="follow")
+
+    def on_unmount(self) -> None:
+        """Gives the file back."""
+        self.audit.close()
+
+    def poll(self, *, at_once: bool = False) -> None:
+        """Starts a reading if the database has been written to; ``at_once``: even if one has only just ended."""
+        if self.paused or self._reading or (not at_once and time.monotonic() < self._not_before):
+            return
+        version = self.audit.data_version()
+        if version != self._version:
+            self._version = version
+            self._reading = True
+            self.run_worker(self._read(), group="read", exit_on_error=True)
+
+    async def _read(self) -> None:
+        def read() -> Summary:
+            with self.audit.apart() as audit:
+                return audit.summary(self._run_id)
+
+        began = time.monotonic()
+        try:
+            summary = await asyncio.to_thread(read)
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            self._version = -1  # somebody holds it; ask again
+        else:
+            self.take(summary)
+        finally:
+            self._reading = False
+            self._not_before = time.monotonic() + REST * (time.monotonic() - began)
+
+    def take(self, summary: Summary) -> None:
+        """Shows another reading, and says what is new in it."""
+        same_run = self.summary.run is not None and summary.run is not None and self.summary.run.id == summary.run.id
+        new = [each for each in summary.findings if each.identity not in self._known]
+        self._known |= {each.identity for each in new}
+        if self.stamp and same_run and new:
+            self._announce(new)
+        elif not same_run:
+            self._known = {each.identity for each in summary.findings}
+        self.summary = summary
+        self.stamp += 1
+        self._bring_up_to_date()
+
+    def _announce(self, findings: list[Finding]) -> None:
+        gravest = findings[0]
+        grave = gravest.severity == Severity.ERROR and gravest.confidence != Confidence.AMBIGUOUS
+        sign = severity_sign(gravest.severity).sign
+        words = f"{sign} {name(gravest.code)} {name(gravest.slug)}\n{edge_text(gravest.edge)}"
+        if len(findings) > 1:
+            words += f"\nand {len(findings) - 1} more"
+        title = "New finding" if len(findings) == 1 else f"{len(findings)} new findings"
+        self.notify(words, title=title, severity="error" if grave else "warning", markup=False)
+
+    def _bring_up_to_date(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, AuditScreen) and screen.is_mounted:
+                screen.follow()
+
+    # --- what keys do ------------------------------------------------------------------------------------------------
+
+    def action_view(self, mode: str) -> None:
+        """To one of the main views; a second time: to the bottom of its stack."""
+        if mode not in self.MODES or (len(self.screen_stack) > 1 and not isinstance(self.screen, AuditScreen)):
+            return
+        if mode == self.current_mode:
+            while len(self.screen_stack) > 1:
+                self.pop_screen()
+        else:
+            self.switch_mode(mode)
+
+    def back(self) -> None:
+        """To the screen below; from a main view, home."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        elif self.current_mode != HOME:
+            self.switch_mode(HOME)
+
+    def action_pause(self) -> None:
+        """Stops following, or goes on."""
+        self.paused = not self.paused
+        self._bring_up_to_date()
+        self.poll(at_once=True)
+
+    def action_help(self) -> None:
+        """Explains the view on top."""
+        screen = self.screen
+        if isinstance(screen, AuditScreen):
+            self.push_screen(HelpScreen(screen.TITLE or screen.MODE.capitalize(), screen.ABOUT, keys_of(screen)))
+
+    def action_turn_light(self) -> None:
+        """From dark to light and back."""
+        self.theme = DARK.name if not self.current_theme.dark else LIGHT.name
+
+    def action_run(self, by: int) -> None:
+        """To the next or previous run in the database."""
+        runs = [run.id for run in self.audit.runs()]
+        here = runs.index(self.summary.run.id) if self.summary.run and self.summary.run.id in runs else -1
+        if not 0 <= here + by < len(runs):
+            self.notify("There is no later run." if by > 0 else "There is no earlier run.", markup=False)
+            return
+        self._run_id = None if here + by == len(runs) - 1 else runs[here + by]
+        self._version = -1
+        self.poll(at_once=True)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The command palette: every view, and what every screen can do."""
+        for view in VIEWS:
+            if view.mode in self.MODES:
+                yield SystemCommand(
+                    f"Go to {view.title}", f"key {view.key}", lambda mode=view.mode: self.action_view(mode)
+                )
+        yield SystemCommand("Pause or follow", "key =", self.action_pause)
+        yield SystemCommand("Light or dark", "key t", self.action_turn_light)
+        yield SystemCommand("Help for this view", "key ?", self.action_help)
+        yield from super().get_system_commands(screen)
+
+    # --- when the file goes bad --------------------------------------------------------------------------------------
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual's last resort for errors; a database that goes bad ends in a sentence and not in a traceback."""
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if isinstance(cause, sqlite3.Error):
+            self.fault = f"{safe(str(self.audit.path))} can no longer be read: {safe(str(cause))}."
+            self.exit(return_code=BAD_INPUT)
+        else:
+            super()._handle_exception(error)
+
+
+def run(path: Path) -> int:
+    """Shows the database until the user quits; the exit status. What is wrong is said on standard error."""
+    try:
+        app = Inspector(path)
+    except FileNotFoundError as error:
+        print(f"traceaudit: {error}", file=sys.stderr)
+        return WRONG_USE
+    except NotAnAuditError as error:
+        print(f"traceaudit: {error}", file=sys.stderr)
+        return BAD_INPUT
+    if not (sys.__stdin__ and sys.__stdin__.isatty() and sys.__stderr__ and sys.__stderr__.isatty()):
+        print("traceaudit: the inspector needs a terminal; `traceaudit report` does not.", file=sys.stderr)
+        return WRONG_USE
+    app.run()
+    if app.fault:
+        print(f"traceaudit: {app.fault}", file=sys.stderr)
+    return app.return_code or 0

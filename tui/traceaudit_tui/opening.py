@@ -1,0 +1,121 @@
+"""Opens an audit database for reading, or says in one sentence why it cannot be."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from traceaudit.safe import safe
+
+RELIED_ON: dict[str, str] = {
+    "runs": "id started_ns ended_ns service",
+    "exchanges": "id run_id direction started_ns ended_ns method authority path route status error minted",
+    "headers": "exchange_id side position name value redacted",
+    "links": "outbound_id inbound_id method probability rank evidence",
+    "outcomes": "outbound_id format outcome detail edge_id",
+    "edges": "id run_id inbound_route outbound_authority outbound_route",
+    "findings": "id run_id edge_id code slug severity confidence probability header message expected observed"
+    " inbound_id outbound_id occurrences first_ns last_ns location function",
+    "finding_occurrences": "finding_id outbound_id inbound_id",
+    "propagation_matrix": "run_id edge_id inbound_route outbound_authority outbound_route format outcome count",
+}
+"""The tables and views that the inspector reads, each with the columns it cannot do without; DESIGN 7."""
+
+MAGIC = b"SQLite format 3\x00"  # https://www.sqlite.org/fileformat2.html#magic_header_string
+BUSY_S = 5.0  # what python's sqlite3 waits by default for another process's lock
+
+
+class NotAnAuditError(ValueError):
+    """The file is there, and is not an audit database that this version can read; the message is for people."""
+
+
+def connect(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """A read-only connection. Text that is no UTF-8 is kept as lone surrogates, which ``safe`` escapes."""
+    location = f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if immutable else ''}"
+    connection = sqlite3.connect(location, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def open_audit(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """A connection to a database of which it is known that it can be read, and whether it was opened as immutable.
+
+    Raises FileNotFoundError when there is no such file and NotAnAuditError when it is something else; both carry a
+    sentence for people.
+    """
+    shown = safe(str(path))
+    try:
+        if not path.exists():
+            raise FileNotFoundError(f"There is no file {shown}.")
+        _look_at_file(path, shown)
+    except PermissionError as error:
+        raise NotAnAuditError(f"{shown} cannot be read: permission denied.") from error
+    immutable = False
+    try:
+        connection = connect(path)
+        try:
+            connection.execute("select 1 from sqlite_schema limit 1").fetchone()
+        except sqlite3.OperationalError as error:
+            # A write-ahead log needs its shared memory beside it, which a read-only directory does not allow.
+            if "locked" in str(error) or _log_of(path) > 0:
+                raise
+            connection.close()
+            connection, immutable = connect(path, immutable=True), True
+        _look_at_tables(connection, shown)
+    except sqlite3.Error as error:
+        raise NotAnAuditError(f"{shown} cannot be read as an audit database: {safe(str(error))}.") from error
+    return connection, immutable
+
+
+def _log_of(path: Path) -> int:
+    log = path.with_name(path.name + "-wal")
+    return log.stat().st_size if log.exists() else 0
+
+
+def _look_at_file(path: Path, shown: str) -> None:
+    """What the first hundred bytes say. https://www.sqlite.org/fileformat2.html#the_database_header"""
+    if not path.is_file():
+        raise NotAnAuditError(f"{shown} is not a file.")
+    with path.open("rb") as file:
+        head = file.read(100)
+    size = path.stat().st_size
+    if not size:
+        # A run that has only just started may have everything in its write-ahead log.
+        if not _log_of(path):
+            raise NotAnAuditError(f"{shown} is empty: nothing has been written to it yet.")
+        return
+    if not head.startswith(MAGIC):
+        raise NotAnAuditError(f"{shown} is not an audit database: it is no SQLite file.")
+    page_size = int.from_bytes(head[16:18], "big")
+    page_size = 65_536 if page_size == 1 else page_size
+    pages = int.from_bytes(head[28:32], "big")
+    # "The in-header database size is only considered to be valid if it is non-zero and if the 4-byte change counter at
+    # offset 24 exactly matches the 4-byte version-valid-for number at offset 92."
+    valid = pages > 0 and head[24:28] == head[92:96]
+    # While a checkpoint is copying its log's pages, the file may be shorter than its header says.
+    if len(head) < 100 or (valid and size < pages * page_size and not _log_of(path)):
+        raise NotAnAuditError(f"{shown} is truncated: {size:,} bytes of {max(100, pages * page_size):,} are there.")
+
+
+def _look_at_tables(connection: sqlite3.Connection, shown: str) -> None:
+    names = {
+        row["name"] for row in connection.execute("select name from sqlite_schema where type in ('table', 'view')")
+    }
+    if not names:
+        raise NotAnAuditError(f"{shown} is an empty database: it has no tables.")
+    if not names & {"exchanges", "findings", "finding_occurrences"}:
+        raise NotAnAuditError(f"{shown} is a SQLite file, but not an audit database.")
+    missing: list[str] = []
+    for table, columns in RELIED_ON.items():
+        if table not in names:
+            missing.append(table)
+            continue
+        there = {row["name"] for row in connection.execute("select name from pragma_table_info(?)", (table,))}
+        missing += [f"{table}.{column}" for column in columns.split() if column not in there]
+    if missing:
+        raise NotAnAuditError(
+            f"{shown} was made by another version of traceaudit: {', '.join(missing[:3])}"
+            f"{' and more' if len(missing) > 3 else ''} {'is' if len(missing) == 1 else 'are'} missing."
+        )

@@ -1,0 +1,373 @@
+"""All the SQL of the inspector, over one read-only connection.
+
+Lists are held as their exchanges' rowids in an ``array('q')`` (8 bytes a row) and fetched a page at a time by those
+keys, never with OFFSET: at a million rows that is 9 ms against 174. What may take longer than a key press is asked
+``apart``, on a connection of its own, by a thread.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from traceaudit.exchange import Confidence
+from traceaudit_tui.opening import connect, open_audit
+from traceaudit_tui.rows import (
+    Bar,
+    Candidate,
+    Cell,
+    Counts,
+    Edge,
+    Exchange,
+    Finding,
+    HeaderLine,
+    Judged,
+    Run,
+    Summary,
+)
+
+CANDIDATES = 12  # of one call: more than that is noise to a person; how many more there are is said
+BARS = 400  # calls of one request in a waterfall
+
+_FINDINGS = """
+select findings.*, edges.inbound_route, edges.outbound_authority, edges.outbound_route
+from findings left join edges on edges.id = findings.edge_id
+where findings.run_id = ?
+order by case findings.severity when 'error' then 0 when 'warning' then 1 else 2 end,
+         findings.occurrences desc, findings.code, findings.id
+"""
+
+_EXCHANGE = """
+select exchanges.rowid as key, exchanges.*, chosen.inbound_id as caused_by, chosen.probability as confidence,
+       (select count(*) from links where links.inbound_id = exchanges.id and links.rank = 1) as calls,
+       (select group_concat(code, ' ') from (
+            select distinct findings.code as code
+            from finding_occurrences as o join findings on findings.id = o.finding_id
+            where o.outbound_id = exchanges.id
+               or o.outbound_id in (select outbound_id from links where inbound_id = exchanges.id and rank = 1)
+            order by 1)) as faults
+from exchanges left join links as chosen on chosen.outbound_id = exchanges.id and chosen.rank = 1
+"""
+
+
+class Audit:
+    """The audit database as the inspector asks it. Raises sqlite3.Error when the file goes bad under it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, immutable: bool = False) -> None:
+        """``immutable``: nobody can write where the file is, and SQLite is not to lock it."""
+        self.path = path
+        self._connection = connection
+        self._immutable = immutable
+
+    @classmethod
+    def open(cls, path: Path) -> Audit:
+        """Raises FileNotFoundError or NotAnAuditError, each with a sentence for people."""
+        connection, immutable = open_audit(path)
+        return cls(path, connection, immutable=immutable)
+
+    def close(self) -> None:
+        """Gives the file back."""
+        self._connection.close()
+
+    @contextmanager
+    def apart(self) -> Iterator[Audit]:
+        """The same database on another connection, for a thread that may take its time."""
+        other = Audit(self.path, connect(self.path, immutable=self._immutable), immutable=self._immutable)
+        try:
+            yield other
+        finally:
+            other.close()
+
+    def data_version(self) -> int:
+        """A number that changes whenever another connection has written. https://www.sqlite.org/pragma.html"""
+        return int(self._connection.execute("pragma data_version").fetchone()[0])
+
+    # --- the run -----------------------------------------------------------------------------------------------------
+
+    def runs(self) -> list[Run]:
+        """Every run, the oldest first."""
+        rows = self._rows("select id, service, started_ns, ended_ns from runs order by id")
+        return [Run(row["id"], _text(row["service"]), row["started_ns"], row["ended_ns"]) for row in rows]
+
+    def summary(self, run_id: int | None = None) -> Summary:
+        """A run's counts and findings; None: of the latest run."""
+        runs = self.runs()
+        run = next((run for run in runs if run.id == run_id), runs[-1] if runs else None)
+        if run is None:
+            return Summary()
+        return Summary(run, len(runs), self.counts(run.id, only=len(runs) == 1), tuple(self.findings(run.id)))
+
+    def counts(self, run_id: int, *, only: bool = False) -> Counts:
+        """What a run saw. ``only`` says that there is no other run, which spares a join."""
+        sides = {
+            row["direction"]: row["count"]
+            for row in self._rows(
+                "select direction, count(*) as count from exchanges where run_id = ? group by direction", (run_id,)
+            )
+        }
+        mine = "" if only else "join exchanges on exchanges.id = links.outbound_id and exchanges.run_id = ?"
+        row = self._rows(
+            f"""
+            select sum(inbound_id is null) as uncaused,
+                   sum(inbound_id is not null and probability >= 0.999) as proven,
+                   sum(inbound_id is not null and probability >= 0.95 and probability < 0.999) as probable,
+                   sum(inbound_id is not null and probability < 0.95) as ambiguous
+            from links {mine} where rank = 1
+            """,  # noqa: S608 -- one of two constants
+            () if only else (run_id,),
+        )[0]
+        return Counts(
+            inbound=sides.get("inbound", 0),
+            outbound=sides.get("outbound", 0),
+            proven=row["proven"] or 0,
+            probable=row["probable"] or 0,
+            ambiguous=row["ambiguous"] or 0,
+            uncaused=row["uncaused"] or 0,
+        )
+
+    def findings(self, run_id: int) -> list[Finding]:
+        """All findings of a run, the gravest and most frequent first."""
+        return [_finding(row) for row in self._rows(_FINDINGS, (run_id,))]
+
+    def matrix(self, run_id: int) -> list[Cell]:
+        """Every edge and format that was judged. Slow on a large database: ask it apart."""
+        rows = self._rows(
+            """
+            select edge_id as id, inbound_route, outbound_authority, outbound_route, format, outcome, count
+            from propagation_matrix where run_id = ?
+            order by inbound_route, outbound_authority, outbound_route, edge_id, format, count desc, outcome
+            """,
+            (run_id,),
+        )
+        cells: dict[tuple[int, str], tuple[Edge, list[tuple[str, int]]]] = {}
+        for row in rows:
+            _, counts = cells.setdefault((row["id"], _text(row["format"])), (_edge(row), []))
+            counts.append((_text(row["outcome"]), row["count"]))
+        return [Cell(edge, format_, tuple(counts)) for (_, format_), (edge, counts) in cells.items()]
+
+    def sparks(self, run_id: int, bins: int) -> dict[int, list[int]]:
+        """Each finding's occurrences over the run's time, in so many equal parts. Slow: ask it apart."""
+        span = self._rows(
+            "select min(started_ns) as first, max(started_ns) as last from exchanges where run_id = ?", (run_id,)
+        )[0]
+        if span["first"] is None:
+            return {}
+        width = (span["last"] - span["first"]) // bins + 1
+        sparks: dict[int, list[int]] = {}
+        for row in self._rows(
+            """
+            select o.finding_id as id, (exchanges.started_ns - ?) / ? as bin, count(*) as count
+            from findings join finding_occurrences as o on o.finding_id = findings.id
+            join exchanges on exchanges.id = o.outbound_id
+            where findings.run_id = ? group by 1, 2
+            """,
+            (span["first"], width, run_id),
+        ):
+            sparks.setdefault(row["id"], [0] * bins)[min(max(row["bin"], 0), bins - 1)] += row["count"]
+        return sparks
+
+    # --- lists of exchanges ------------------------------------------------------------------------------------------
+
+    def exchange_keys(self, run_id: int, direction: str | None = None) -> array[int]:
+        """All exchanges of a run in the order of their start; ``direction`` None: both."""
+        if direction is None:
+            return self._keys("select rowid from exchanges where run_id = ? order by started_ns", (run_id,))
+        return self._keys(
+            "select rowid from exchanges where run_id = ? and direction = ? order by started_ns", (run_id, direction)
+        )
+
+    def exchange_keys_after(self, run_id: int, key: int, direction: str | None = None) -> array[int]:
+        """What was recorded after ``key``, in the order of its recording."""
+        # The unary plus keeps SQLite from taking the index on run_id, which would read the whole run.
+        return self._keys(
+            """
+            select rowid from exchanges
+            where rowid > ? and +run_id = ? and (? is null or direction = ?) order by rowid
+            """,
+            (key, run_id, direction, direction),
+        )
+
+    def uncaused_keys(self, run_id: int) -> array[int]:
+        """Outbound calls that no inbound request caused, in the order of their start."""
+        return self._keys(
+            """
+            select exchanges.rowid from links join exchanges on exchanges.id = links.outbound_id
+            where links.inbound_id is null and links.rank = 1 and exchanges.run_id = ? order by exchanges.started_ns
+            """,
+            (run_id,),
+        )
+
+    def occurrence_keys(self, finding_id: int) -> array[int]:
+        """The calls that a finding is about, in the order of their start."""
+        return self._keys(
+            """
+            select exchanges.rowid from finding_occurrences as o join exchanges on exchanges.id = o.outbound_id
+            where o.finding_id = ? order by exchanges.started_ns, exchanges.rowid
+            """,
+            (finding_id,),
+        )
+
+    def faulty_keys(self, run_id: int) -> array[int]:
+        """Every exchange that a finding is about or that caused such a call."""
+        return self._keys(
+            """
+            select distinct exchanges.rowid from findings
+            join finding_occurrences as o on o.finding_id = findings.id
+            join exchanges on exchanges.id in (o.outbound_id, o.inbound_id)
+            where findings.run_id = ? order by 1
+            """,
+            (run_id,),
+        )
+
+    # --- one exchange ------------------------------------------------------------------------------------------------
+
+    def exchanges(self, keys: Sequence[int]) -> dict[int, Exchange]:
+        """A page of exchanges by their keys."""
+        marks = ",".join("?" * len(keys))
+        rows = self._rows(f"{_EXCHANGE} where exchanges.rowid in ({marks})", keys)
+        return {row["key"]: _exchange(row) for row in rows}
+
+    def exchange(self, id: str | None) -> Exchange | None:
+        """One exchange; None: there is no such one."""
+        rows = self._rows(f"{_EXCHANGE} where exchanges.id = ?", (id,)) if id is not None else []
+        return _exchange(rows[0]) if rows else None
+
+    def headers(self, exchange_id: str, side: str = "request") -> list[HeaderLine]:
+        """One side's header fields in the order they were sent."""
+        rows = self._rows(
+            "select name, value, redacted from headers where exchange_id = ? and side = ? order by position",
+            (exchange_id, side),
+        )
+        return [HeaderLine(_text(row["name"]), _text(row["value"]), bool(row["redacted"])) for row in rows]
+
+    def candidates(self, outbound_id: str) -> tuple[list[Candidate], int]:
+        """The likeliest causes of a call, the chosen one first, and how many there are in all."""
+        rows = self._rows(
+            "select rank, inbound_id, method, probability, evidence from links where outbound_id = ? order by rank",
+            (outbound_id,),
+        )
+        candidates = [
+            Candidate(
+                row["rank"],
+                row["inbound_id"],
+                self.exchange(row["inbound_id"]),
+                _text(row["method"]),
+                row["probability"],
+                _object(row["evidence"]),
+            )
+            for row in rows[:CANDIDATES]
+        ]
+        return candidates, len(rows)
+
+    def judged(self, outbound_id: str) -> list[Judged]:
+        """What became of each format on a call; absent formats left out."""
+        rows = self._rows(
+            "select format, outcome, detail from outcomes where outbound_id = ? and outcome <> 'absent'", (outbound_id,)
+        )
+        return [Judged(_text(row["format"]), _text(row["outcome"]), _text(row["detail"])) for row in rows]
+
+    def findings_of(self, outbound_id: str) -> list[int]:
+        """The ids of the findings that a call is an occurrence of."""
+        rows = self._rows("select finding_id as id from finding_occurrences where outbound_id = ?", (outbound_id,))
+        return [row["id"] for row in rows]
+
+    def waterfall(self, inbound_id: str) -> tuple[list[Bar], int]:
+        """The calls that a request caused or may have caused, by their start, and how many there are in all."""
+        links = self._rows(
+            """
+            select links.outbound_id, links.rank, links.method, links.probability from links
+            join exchanges on exchanges.id = links.outbound_id
+            where links.inbound_id = ? order by exchanges.started_ns
+            """,
+            (inbound_id,),
+        )
+        bars: list[Bar] = []
+        for row in links[:BARS]:
+            call = self.exchange(row["outbound_id"])
+            if call is not None:
+                outcomes = tuple(self.judged(call.id))
+                codes = tuple(call.faults.split())
+                bars.append(Bar(call, row["rank"], _text(row["method"]), row["probability"], outcomes, codes))
+        return bars, len(links)
+
+    def _rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
+        return self._connection.execute(sql, tuple(parameters)).fetchall()
+
+    def _keys(self, sql: str, parameters: tuple[Any, ...]) -> array[int]:
+        cursor = self._connection.cursor()
+        cursor.row_factory = None
+        return array("q", (key for (key,) in cursor.execute(sql, parameters)))
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _object(text: object) -> dict[str, object]:
+    value: object = {}
+    try:
+        value = json.loads(str(text)) if text else {}
+    except ValueError:
+        value = str(text)
+    return {str(key): each for key, each in value.items()} if isinstance(value, dict) else {"evidence": value}
+
+
+def _names(text: object) -> tuple[str, ...]:
+    try:
+        value = json.loads(str(text)) if text else []
+    except ValueError:
+        return ()
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _edge(row: sqlite3.Row, id: str = "id") -> Edge:
+    return Edge(row[id], _text(row["inbound_route"]), _text(row["outbound_authority"]), _text(row["outbound_route"]))
+
+
+def _finding(row: sqlite3.Row) -> Finding:
+    return Finding(
+        id=row["id"],
+        code=_text(row["code"]),
+        slug=_text(row["slug"]),
+        severity=_text(row["severity"]),
+        confidence=_text(row["confidence"]) or Confidence.of(row["probability"] or 0.0).value,
+        probability=row["probability"] or 0.0,
+        header=_text(row["header"]),
+        message=_text(row["message"]),
+        expected=_text(row["expected"]),
+        observed=_text(row["observed"]),
+        occurrences=row["occurrences"] or 0,
+        first_ns=row["first_ns"],
+        last_ns=row["last_ns"],
+        location=_text(row["location"]),
+        function=_text(row["function"]),
+        inbound_id=row["inbound_id"],
+        outbound_id=row["outbound_id"],
+        edge=_edge(row, "edge_id") if row["inbound_route"] is not None else None,
+    )
+
+
+def _exchange(row: sqlite3.Row) -> Exchange:
+    return Exchange(
+        key=row["key"],
+        id=row["id"],
+        direction=_text(row["direction"]),
+        started_ns=row["started_ns"],
+        ended_ns=row["ended_ns"],
+        method=_text(row["method"]),
+        authority=_text(row["authority"]),
+        path=_text(row["path"]),
+        route=_text(row["route"]),
+        status=row["status"],
+        error=_text(row["error"]),
+        minted=_names(row["minted"]),
+        caused_by=row["caused_by"],
+        confidence=row["confidence"],
+        calls=row["calls"],
+        faults=_text(row["faults"]),
+    )

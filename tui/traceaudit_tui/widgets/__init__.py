@@ -1,0 +1,1 @@
+"""The inspector's own widgets, each small, with its messages inside."""
