@@ -1,12 +1,21 @@
-"""What became of each propagation format on one outbound call, given the request that caused it; DESIGN 4."""
+"""What became of each propagation format on one outbound call, given the request that caused it; DESIGN 4.
+
+Theory of operation: :func:`judge` compares two readings of headers, what the request carried and what the call sends,
+format by format. It is pure and knows nothing of links: which request is the cause is a hypothesis of the caller's. A
+change is only an alteration where the specification forbids it to this kind of service: whoever keeps the span id
+copies headers and must copy them whole; whoever makes a new span id takes part in the trace and may change what is its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from traceaudit.exchange import Outcome
-from traceaudit.formats.context import Format
+from traceaudit.formats.context import Context, Format, Malformed, TraceState, same_trace
+
+type Contexts = Mapping[Format, Context | Malformed]
 
 
 class Alteration(StrEnum):
@@ -31,3 +40,161 @@ class Judgement:
     alterations: frozenset[Alteration] = frozenset()
     detail: str = ""
     owner_id: str | None = None
+
+
+type OwnerOf = Callable[[Context], str | None]
+"""Given a context on a call, the id of the *other* inbound request that brought it; ``None``: no other did."""
+
+TRACE_HEADERS = (Format.TRACEPARENT, Format.B3, Format.B3MULTI)
+"""The formats that every tracer of a mesh can translate into each other: a trace id in one speaks for all."""
+
+_SIBLING = {Format.B3: Format.B3MULTI, Format.B3MULTI: Format.B3}
+
+
+def judge(carried: Contexts, sent: Contexts, owner_of: OwnerOf) -> dict[Format, Judgement]:
+    """The judgement of every format that the request carried or the call sends."""
+    judgements: dict[Format, Judgement] = {}
+    for format_ in Format:
+        if format_ in sent:
+            judgements[format_] = _present(format_, carried, sent[format_], owner_of)
+        elif format_ in carried:
+            judgements[format_] = _missing(format_, carried[format_], sent)
+    return judgements
+
+
+def _missing(format_: Format, was: Context | Malformed, sent: Contexts) -> Judgement:
+    if isinstance(was, Malformed):
+        # "If the vendor failed to parse traceparent, it MUST NOT attempt to parse tracestate" and starts a new trace
+        # https://www.w3.org/TR/trace-context-2/#a-traceparent-is-received
+        return Judgement(format_, Outcome.ABSENT, detail="what came in was invalid, and is to be ignored")
+    sibling = sent.get(_SIBLING[format_]) if format_ in _SIBLING else None
+    if isinstance(sibling, Context) and _names(sibling, was.trace_id):
+        return Judgement(format_, Outcome.CONVERTED, detail=f"{sibling.format.value} carries the trace")
+    carrier = next((context for context in _traces(sent) if _names(context, was.trace_id)), None)
+    detail = f"{carrier.format.value} still carries the trace" if carrier else ""
+    return Judgement(format_, Outcome.DROPPED, detail=detail)
+
+
+def _present(format_: Format, carried: Contexts, now: Context | Malformed, owner_of: OwnerOf) -> Judgement:
+    if isinstance(now, Malformed):
+        return Judgement(format_, Outcome.MALFORMED, detail=now.clause)
+    was = carried.get(format_)
+    if format_ is Format.BAGGAGE:
+        kept = isinstance(was, Context) and was.extra == now.extra
+        return Judgement(format_, Outcome.FORWARDED if kept else Outcome.CONTINUED)
+    if format_ is Format.REQUEST_ID:
+        return _request_id(was, now, owner_of)
+    if now.trace_id is None:
+        return _without_ids(format_, was, now)
+    return _trace(format_, carried, now, owner_of)
+
+
+def _trace(format_: Format, carried: Contexts, now: Context, owner_of: OwnerOf) -> Judgement:
+    was = carried.get(format_)
+    if isinstance(was, Context) and _names(was, now.trace_id):
+        return _same_trace(was, now)
+    if (origin := next((context for context in _traces(carried) if _names(context, now.trace_id)), None)) is not None:
+        return Judgement(format_, Outcome.CONTINUED, detail=f"the trace of {origin.format.value}")
+    if (owner := owner_of(now)) is not None:
+        return Judgement(format_, Outcome.LEAKED, detail=f"the context of request {owner}", owner_id=owner)
+    if not isinstance(was, Context) and (format_ not in TRACE_HEADERS or not any(_traces(carried))):
+        return Judgement(format_, Outcome.ABSENT, detail="the request brought none that is valid; a new one is right")
+    return Judgement(format_, Outcome.RESTARTED)
+
+
+def _request_id(was: Context | Malformed | None, now: Context, owner_of: OwnerOf) -> Judgement:
+    # "Between what a service got and what it sends, the id must be byte-equal": Envoy joins its logs by it.
+    if isinstance(was, Context) and was.trace_id == now.trace_id:
+        return Judgement(now.format, Outcome.FORWARDED)
+    if (owner := owner_of(now)) is not None:
+        return Judgement(now.format, Outcome.LEAKED, detail=f"the id of request {owner}", owner_id=owner)
+    if not isinstance(was, Context):
+        return Judgement(now.format, Outcome.ABSENT, detail="the request brought none; a new one is right")
+    return Judgement(now.format, Outcome.RESTARTED)
+
+
+def _without_ids(format_: Format, was: Context | Malformed | None, now: Context) -> Judgement:
+    """A state alone (``b3: 0``), or a vendor's opaque value."""
+    if isinstance(was, Context) and was.trace_id is not None:
+        return Judgement(format_, Outcome.DROPPED, detail="the ids are gone, only the sampling state is left")
+    same = isinstance(was, Context) and (was.sampled, was.debug, was.extra) == (now.sampled, now.debug, now.extra)
+    return Judgement(format_, Outcome.FORWARDED if same else Outcome.CONTINUED)
+
+
+def _same_trace(was: Context, now: Context) -> Judgement:
+    changes = list(_changes(was, now, copied=was.span_id == now.span_id))
+    if changes:
+        kinds = frozenset(kind for kind, _ in changes)
+        return Judgement(now.format, Outcome.ALTERED, kinds, "; ".join(detail for _, detail in changes))
+    return Judgement(now.format, Outcome.FORWARDED if was.span_id == now.span_id else Outcome.CONTINUED)
+
+
+def _changes(was: Context, now: Context, *, copied: bool) -> Iterator[tuple[Alteration, str]]:
+    if was.trace_id and now.trace_id and len(was.trace_id) > len(now.trace_id) and was.trace_id[:-16].strip("0"):
+        yield Alteration.TRUNCATED, f"trace id {len(was.trace_id)} → {len(now.trace_id)} hex digits"
+    yield from _sampling(was, now, copied=copied)
+    if now.format is Format.B3MULTI and copied and was.parent_span_id and not now.parent_span_id:
+        yield Alteration.PARTLY_DROPPED, "x-b3-parentspanid lost"
+    if now.format is Format.TRACEPARENT:
+        yield from _tracestate(was.tracestate, now.tracestate, copied=copied)
+
+
+def _sampling(was: Context, now: Context, *, copied: bool) -> Iterator[tuple[Alteration, str]]:
+    if was.sampled == now.sampled or now.format in (Format.SW8, Format.OT_SPAN):
+        return
+    if now.format is Format.TRACEPARENT and not copied:
+        # "A vendor MAY change the sampled flag [...] The parent-id field MUST be set to a new value with the sampled
+        # flag update." https://www.w3.org/TR/trace-context-2/#mutating-the-traceparent-field
+        return
+    if was.sampled is None and not copied:
+        return  # The decision was left to the receiver, and a participant is one.
+    if now.sampled is None and now.format is Format.B3MULTI:
+        lost = "x-b3-flags" if was.debug else "x-b3-sampled"
+        yield Alteration.PARTLY_DROPPED, f"{lost} lost"
+        return
+    yield Alteration.SAMPLING, f"sampled {_decision(was.sampled)} → {_decision(now.sampled)}"
+
+
+def _decision(sampled: bool | None) -> str:
+    return "undecided" if sampled is None else str(int(sampled))
+
+
+def _tracestate(
+    was: TraceState | Malformed | None, now: TraceState | Malformed | None, *, copied: bool
+) -> Iterator[tuple[Alteration, str]]:
+    if not isinstance(was, TraceState) or not was.members or isinstance(now, Malformed):
+        return  # Nothing valid came in, or what goes out is judged as malformed.
+    if now is None or not now.members:
+        yield Alteration.TRACESTATE_DROPPED, "tracestate lost"
+    elif copied and was.members != now.members:
+        # "If the parent-id is not changed, tracestate must not be changed either": a copy is whole.
+        # https://www.w3.org/TR/trace-context-2/#mutating-the-tracestate-field
+        yield Alteration.TRACESTATE_DAMAGED, "tracestate changed beside an unchanged traceparent"
+    elif not _may_become(was.members, now.members):
+        yield Alteration.TRACESTATE_DAMAGED, "tracestate members out of order"
+
+
+def _may_become(was: tuple[tuple[str, str], ...], now: tuple[tuple[str, str], ...]) -> bool:
+    """Whether a participant may turn the one list into the other.
+
+    "Modified keys MUST be moved to the beginning (left) of the list"; the others keep their order.
+    https://www.w3.org/TR/trace-context-2/#mutating-the-tracestate-field
+    """
+    before = set(was)
+    fresh = 0
+    while fresh < len(now) and now[fresh] not in before:
+        fresh += 1
+    rest = iter(was)
+    return all(member in rest for member in now[fresh:])
+
+
+def _names(context: Context, trace_id: str | None) -> bool:
+    return context.trace_id is not None and trace_id is not None and same_trace(context.trace_id, trace_id)
+
+
+def _traces(contexts: Contexts) -> Iterator[Context]:
+    """The valid contexts that name a trace, the ones of the mesh's own formats only."""
+    for format_ in TRACE_HEADERS:
+        context = contexts.get(format_)
+        if isinstance(context, Context) and context.trace_id is not None:
+            yield context

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 from format_strategies import ANY_TEXT, CANONICAL, TRACESTATES, Fields, damaged, header_lists, hex_ids
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import baggage as otel_baggage
 from opentelemetry import trace as otel
@@ -80,16 +80,16 @@ def test_a_valid_value_is_rendered_as_it_was_read(format_: Format, data: st.Data
     assert render(context) == fields
 
 
-@pytest.mark.parametrize("filler", [" ", "\t", "0", "-", "a", ",", ";", "=", "%", "a=", "a=1,", " 0", "\xff"])
+@pytest.mark.parametrize("filler", [" ", "\t", "0", "-", "a", ";", "a=1,", "%3A", " 0"])
 def test_a_long_value_takes_time_in_proportion_to_its_length(filler: str) -> None:
-    """A megabyte is more than any server lets through; quadratic time would take minutes."""
-    long = filler * (1_000_000 // len(filler))
+    """More than any server lets through; time in proportion to its square would be minutes."""
+    long = filler * (200_000 // len(filler))
     started = time.process_time()
     for header in FORMAT_OF_HEADER:
         for value in (long, f"cc-{'1' * 32}-{'1' * 16}-01-{long}x", f"{long}\x00"):
             read([("traceparent", f"00-{'1' * 32}-{'1' * 16}-01"), (header, value)] if header == "tracestate"
                  else [(header, value)])  # fmt: skip
-    assert time.process_time() - started < 60
+    assert time.process_time() - started < 20
 
 
 # OpenTelemetry's propagators are the oracle for what is valid.
@@ -141,10 +141,10 @@ def test_what_opentelemetry_renders_we_parse_alike_and_render_the_same(format_: 
 def test_what_is_valid_to_us_and_names_a_trace_opentelemetry_extracts_alike(
     format_: Format, data: st.DataObject
 ) -> None:
-    fields = data.draw(st.one_of(CANONICAL[format_.value], damaged()))
+    fields = data.draw(st.one_of(CANONICAL[format_.value], damaged(format_.value)))
     context = read(fields).get(format_)
-    assume(isinstance(context, Context) and context.trace_id is not None)
-    assert isinstance(context, Context)
+    if not isinstance(context, Context) or context.trace_id is None:
+        return
     # Header values reach OpenTelemetry as its server gives them: without outer whitespace.
     span = otel_span(OF_FORMAT[format_], [(name, value.strip(" \t")) for name, value in fields])
     assert span.is_valid
@@ -155,12 +155,13 @@ def test_what_is_valid_to_us_and_names_a_trace_opentelemetry_extracts_alike(
         assert context.sampled is bool(span.trace_flags & 1)
 
 
-@given(damaged())
+@given(damaged("traceparent"))
 def test_what_opentelemetry_takes_for_a_traceparent_is_one_to_us(fields: Fields) -> None:
-    fields = [(name, value.strip(" \t")) for name, value in fields if name in {"traceparent", "tracestate"}]
-    assume(fields and "\n" not in fields[0][1])  # its pattern ends in `$`, which overlooks a line's end
+    fields = [(name, value.strip(" \t")) for name, value in fields]
     span = otel_span(TRACECONTEXT, fields)
-    assume(span.is_valid)
+    # its pattern ends in `$`, which overlooks a line's end
+    if not span.is_valid or "\n" in fields[0][1]:
+        return
     context = read(fields)[Format.TRACEPARENT]
     assert isinstance(context, Context)
     assert (context.trace_id, context.span_id) == (f"{span.trace_id:032x}", f"{span.span_id:016x}")
@@ -169,18 +170,16 @@ def test_what_opentelemetry_takes_for_a_traceparent_is_one_to_us(fields: Fields)
         assert dict(span.trace_state.items()) == dict(context.tracestate.members)
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=10), st.text(max_size=20), min_size=1, max_size=8))
+_TEXT = st.characters(codec="utf-8")
+
+
+@given(st.dictionaries(st.text(_TEXT, min_size=1, max_size=10), st.text(_TEXT, max_size=20), min_size=1, max_size=8))
 def test_baggage_that_opentelemetry_renders_we_parse_alike(entries: dict[str, str]) -> None:
     otel_context = None
-    try:
-        for key, value in entries.items():
-            key.encode(), value.encode()
-            otel_context = otel_baggage.set_baggage(key, value, otel_context)
-    except UnicodeEncodeError:
-        assume(False)
+    for key, value in entries.items():
+        otel_context = otel_baggage.set_baggage(key, value, otel_context)
     carrier: dict[str, str] = {}
     W3CBaggagePropagator().inject(carrier, otel_context)
-    assume(carrier)
     context = read(list(carrier.items()))[Format.BAGGAGE]
     assert isinstance(context, Context)
     # it writes a space as "+", which is a plus sign to the specification
@@ -189,11 +188,19 @@ def test_baggage_that_opentelemetry_renders_we_parse_alike(entries: dict[str, st
     assert dict(render(context)) == carrier
 
 
-@given(CANONICAL["baggage"])
-def test_valid_baggage_opentelemetry_extracts_alike(fields: Fields) -> None:
-    context = read(fields)[Format.BAGGAGE]
+@given(
+    st.dictionaries(
+        st.from_regex(r"[!#$&'*\-.^_`|~0-9A-Za-z]{1,8}", fullmatch=True),
+        st.from_regex(r"[!#$&'()*\-./:<=>?@\[\]^_`{|}~0-9A-Za-z]{0,8}", fullmatch=True),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from([",", " , ", ",\t"]),
+)
+def test_valid_baggage_opentelemetry_extracts_alike(entries: dict[str, str], comma: str) -> None:
+    """Without properties, which it takes for a part of the value, and without percent and plus signs."""
+    value = comma.join(f"{key}={value}" for key, value in entries.items())
+    context = read([("baggage", value)])[Format.BAGGAGE]
     assert isinstance(context, Context)
-    members = [(key, value) for key, value in context.extra if ";" not in value and not {"%", "+"} & {*key, *value}]
-    assume(members == list(context.extra) and len({key for key, _ in members}) == len(members))
-    extracted = otel_baggage.get_all(W3CBaggagePropagator().extract(dict(fields)))
-    assert dict(extracted) == dict(members)
+    extracted = otel_baggage.get_all(W3CBaggagePropagator().extract({"baggage": value}))
+    assert dict(extracted) == dict(context.extra) == entries

@@ -15,6 +15,7 @@ def app_of(pilot: Pilot[None]) -> Inspector:
 
 async def settle(pilot: Pilot[None]) -> None:
     """Until nothing is being read: a reading may start another, by a screen that it brings up to date."""
+    pilot.app.animation_level = "none"
     await pilot.pause()
     while any(not worker.is_finished for worker in pilot.app.workers):
         await pilot.app.workers.wait_for_complete()

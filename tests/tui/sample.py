@@ -308,7 +308,7 @@ def build(path: Path, *, checkouts: int = 12, ended: bool = True) -> Path:
         "a traceparent of trace " + trace_id(0), "no traceparent", 0.9996, "shop/checkout.go:42", 254, last + 4,
     )  # fmt: skip
     shop.finding(
-        "TP003", stock_edge, stock, "x-b3-traceid", "Neither b3 nor x-b3-traceid is left on the call to inventory.",
+        "TP003", stock_edge, stock, "b3", "Neither b3 nor x-b3-traceid is left on the call to inventory.",
         "x-b3-traceid: " + trace_id(0), "no B3 header", 0.9996, "shop/checkout.go:42", 254, last + 4,
     )  # fmt: skip
     shop.finding(

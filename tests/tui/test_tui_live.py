@@ -51,7 +51,7 @@ async def test_the_timer_looks_by_itself(shop: sample.Shop, monkeypatch: pytest.
         while app_of(pilot).stamp == stamp:
             await pilot.pause(0.01)
         await settle(pilot)
-        assert 1 == app_of(pilot).summary.counts.inbound
+        assert app_of(pilot).summary.counts.inbound == 1
 
 
 async def test_nothing_is_read_when_nothing_was_written(shop: sample.Shop) -> None:
@@ -66,7 +66,7 @@ async def test_new_findings_are_announced_once_and_old_ones_are_not(shop: sample
     drop(shop, "TP003", 1)
     async with Inspector(path_of(shop)).run_test() as pilot:
         await settle(pilot)
-        assert [] == toasts(pilot)
+        assert toasts(pilot) == []
         drop(shop, "TP001", 2)
         await look_again(pilot)
         expected = "New finding: ✘ TP001 traceparent-dropped\nGET /checkout → inventory GET /stock/{id}"
@@ -97,11 +97,11 @@ async def test_the_cursor_stays_on_its_finding_when_graver_ones_arrive(shop: sam
         screen = app_of(pilot).screen
         assert isinstance(screen, FindingsScreen)
         assert screen.finding is not None
-        assert "WC004" == screen.finding.code
+        assert screen.finding.code == "WC004"
         for number, code in enumerate(["TP001", "TP011"], 3):
             drop(shop, code, number)
         await look_again(pilot)
-        assert (4, "WC004") == (len(app_of(pilot).summary.findings), screen.finding.code)
+        assert (len(app_of(pilot).summary.findings), screen.finding.code) == (4, "WC004")
 
 
 async def test_the_cursor_stays_even_when_the_audit_writes_its_findings_anew(shop: sample.Shop) -> None:
@@ -117,7 +117,7 @@ async def test_the_cursor_stays_even_when_the_audit_writes_its_findings_anew(sho
         screen = app_of(pilot).screen
         assert isinstance(screen, FindingsScreen)
         assert screen.finding is not None
-        assert ("TP003", 98) == (screen.finding.code, screen.finding.id)
+        assert (screen.finding.code, screen.finding.id) == ("TP003", 98)
 
 
 async def test_an_open_finding_stays_at_its_occurrence_and_counts_on(shop: sample.Shop) -> None:
@@ -158,9 +158,9 @@ async def test_paused_it_shows_nothing_new_until_it_is_let_go(shop: sample.Shop)
         assert "‖ paused" in text(pilot)
         drop(shop, "TP001", 1)
         await look_again(pilot)
-        assert () == app_of(pilot).summary.findings
+        assert app_of(pilot).summary.findings == ()
         await press(pilot, "equals_sign")
-        assert 1 == len(app_of(pilot).summary.findings)
+        assert len(app_of(pilot).summary.findings) == 1
         assert "● following" in text(pilot)
 
 
@@ -204,7 +204,7 @@ async def test_a_screen_below_catches_up_when_it_comes_back(shop: sample.Shop) -
         await press(pilot, "3")
         screen = pilot.app.screen
         assert isinstance(screen, ExchangeList)
-        assert 2 == len(screen.query_one(RowList).keys)
+        assert len(screen.query_one(RowList).keys) == 2
 
 
 async def test_the_end_of_the_run_is_shown(shop: sample.Shop) -> None:
@@ -227,7 +227,7 @@ async def test_a_new_run_is_followed_and_an_old_one_can_be_looked_at(shop: sampl
         await look_again(pilot)
         assert "cart" in text(pilot)
         assert "run 2" in text(pilot)
-        assert [] == toasts(pilot)
+        assert toasts(pilot) == []
         await press(pilot, "left_square_bracket")
         assert "run 1" in text(pilot)
         assert "TP001" in text(pilot)
@@ -236,4 +236,4 @@ async def test_a_new_run_is_followed_and_an_old_one_can_be_looked_at(shop: sampl
         await press(pilot, "right_square_bracket", "right_square_bracket")
         assert "run 2" in text(pilot)
         await press(pilot, "4")
-        assert [] == list(pilot.app.screen.query_one(RowList).keys)
+        assert list(pilot.app.screen.query_one(RowList).keys) == []

@@ -89,22 +89,22 @@ def test_what_is_no_audit_database_is_named_and_ends_with_4(
 ) -> None:
     path = tmp_path / "audit.db"
     make(path)
-    assert 4 == run(path)
+    assert run(path) == 4
     out, err = capsys.readouterr()
-    assert "" == out
+    assert out == ""
     assert err.startswith("traceaudit: ")
     assert expected in err
-    assert 1 == err.count("\n")
+    assert err.count("\n") == 1
 
 
 def test_a_missing_file_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert 2 == run(tmp_path / "nowhere" / "audit.db")
+    assert run(tmp_path / "nowhere" / "audit.db") == 2
     assert "There is no file" in capsys.readouterr().err
     assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_file_name_cannot_speak_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert 2 == run(tmp_path / "\x1b]0;owned\x07.db")
+    assert run(tmp_path / "\x1b]0;owned\x07.db") == 2
     assert "\x1b" not in capsys.readouterr().err
 
 
@@ -114,7 +114,7 @@ def test_without_a_terminal_it_says_so_and_ends_with_2(audit_db: Path) -> None:
     result = subprocess.run(
         command, capture_output=True, stdin=subprocess.DEVNULL, text=True, timeout=60, check=False, env=_environment()
     )
-    assert (2, "") == (result.returncode, result.stdout)
+    assert (result.returncode, result.stdout) == (2, "")
     assert "needs a terminal" in result.stderr
 
 
@@ -125,7 +125,7 @@ def _environment() -> dict[str, str]:
 @pytest.mark.parametrize("name", ["100% ready?.db", "a#b.db", "with space.db", "[bold]x.db"])
 def test_any_file_name_is_opened(audit_db: Path, name: str) -> None:
     audit = Audit.open(audit_db.rename(audit_db.with_name(name)))
-    assert 6 == len(audit.summary().findings)
+    assert len(audit.summary().findings) == 6
     audit.close()
 
 
@@ -136,7 +136,7 @@ def test_a_database_whose_writer_has_only_its_log_so_far_is_opened(tmp_path: Pat
     audit = Audit.open(tmp_path / "audit.db")
     run = audit.summary().run
     assert run is not None
-    assert "shop" == run.service
+    assert run.service == "shop"
     audit.close()
     shop.close()
 
@@ -153,7 +153,7 @@ def test_text_that_is_no_utf8_is_kept_and_escaped(audit_db: Path) -> None:
         db.execute("update findings set message = cast(x'41ff42' as text)")
     db.close()
     audit = Audit.open(audit_db)
-    assert "A\udcffB" == audit.findings(1)[0].message
+    assert audit.findings(1)[0].message == "A\udcffB"
     audit.close()
 
 
@@ -161,7 +161,7 @@ def test_another_process_holding_it_is_no_reason_to_fail(audit_db: Path) -> None
     writer = sqlite3.connect(audit_db, isolation_level=None)
     writer.execute("begin exclusive")
     audit = Audit.open(audit_db)
-    assert 6 == len(audit.summary().findings)
+    assert len(audit.summary().findings) == 6
     audit.close()
     writer.close()
 
@@ -175,7 +175,7 @@ async def test_a_file_that_goes_bad_while_it_is_shown_ends_with_4_and_words(audi
         db.close()
         await pilot.press("4")
         await pilot.pause()
-    assert 4 == app.return_code
+    assert app.return_code == 4
     assert "can no longer be read: no such table: finding_occurrences." in app.fault
 
 
@@ -187,7 +187,7 @@ async def test_a_file_that_is_deleted_while_it_is_shown_ends_with_4_and_words(au
             path.unlink()
         await pilot.press("4")
         await pilot.pause()
-    assert 4 == app.return_code
+    assert app.return_code == 4
     assert "can no longer be read" in app.fault
 
 
@@ -206,7 +206,7 @@ def test_an_immutable_copy_of_a_database_is_opened(built: Path, tmp_path: Path) 
     try:
         audit = Audit.open(copy)
         with audit.apart() as other:
-            assert 6 == len(other.summary().findings)
+            assert len(other.summary().findings) == 6
         audit.close()
     finally:
         tmp_path.chmod(0o700)

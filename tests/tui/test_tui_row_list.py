@@ -42,7 +42,7 @@ async def test_a_million_rows_are_opened_by_fetching_a_screenful() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("G")
         await pilot.pause()
-        assert 1_000_009 == app.rows.key
+        assert app.rows.key == 1_000_009
         assert "1000009" in app.line(23)
         assert len(app.fetched) <= 4 * PAGE
 
@@ -51,8 +51,8 @@ async def test_moving_stays_within_the_list_and_within_view() -> None:
     app = Listed(100)
     async with app.run_test(size=(80, 12)) as pilot:
         for keys, expected in [
-            ("k", 10), ("j", 11), ("down", 12), ("up", 11), ("pagedown", 21), ("space", 31), ("pageup", 21), ("end", 109),
-            ("j", 109), ("home", 10), ("G", 109), ("g", 10), ("ctrl+f", 20), ("ctrl+b", 10),
+            ("k", 10), ("j", 11), ("down", 12), ("up", 11), ("pagedown", 21), ("space", 31), ("pageup", 21),
+            ("end", 109), ("j", 109), ("home", 10), ("G", 109), ("g", 10), ("ctrl+f", 20), ("ctrl+b", 10),
         ]:  # fmt: skip
             await pilot.press(keys)
             await pilot.pause()
@@ -68,7 +68,7 @@ async def test_rows_that_arrive_before_the_cursor_do_not_move_it_on_the_screen()
         y = next(y for y in range(1, 12) if "▌" in app.line(y))
         app.rows.show(array("q", [*range(1000, 1030), *range(10, 110)]))
         await pilot.pause()
-        assert 60 == app.rows.key
+        assert app.rows.key == 60
         assert "60" in app.line(y)
         assert "▌" in app.line(y)
 
@@ -82,7 +82,7 @@ async def test_rows_that_arrive_at_the_end_move_nothing() -> None:
         await pilot.pause()
         assert before == [app.line(y) for y in range(12)]
         await pilot.press("j")
-        assert 100 == app.rows.key
+        assert app.rows.key == 100
 
 
 async def test_a_row_that_goes_away_leaves_the_cursor_where_it_was() -> None:
@@ -91,27 +91,27 @@ async def test_a_row_that_goes_away_leaves_the_cursor_where_it_was() -> None:
         app.rows.go_to(15)
         app.rows.show(array("q", [10, 11, 12]))
         await pilot.pause()
-        assert 12 == app.rows.key
+        assert app.rows.key == 12
         app.rows.show(array("q"))
         await pilot.pause()
         assert app.rows.key is None
         assert "Nothing here." in app.line(2)
         await pilot.press("enter", "j", "G", "pagedown")
-        assert [] == app.opened
+        assert app.opened == []
 
 
 async def test_a_click_puts_the_cursor_there_and_another_opens() -> None:
     app = Listed(20)
     async with app.run_test(size=(80, 12)) as pilot:
         await pilot.click(RowList, offset=(5, 4))
-        assert (13, []) == (app.rows.key, app.opened)
+        assert (app.rows.key, app.opened) == (13, [])
         await pilot.click(RowList, offset=(5, 4))
         await pilot.click(RowList, offset=(5, 0))
         await pilot.pause()
-        assert [13] == app.opened
+        assert app.opened == [13]
         await pilot.press("enter")
         await pilot.pause()
-        assert [13, 13] == app.opened
+        assert app.opened == [13, 13]
 
 
 async def test_columns_follow_the_width_and_nothing_runs_over() -> None:

@@ -82,10 +82,8 @@ async def test_hostile_text_goes_through_every_view_as_text(evil_db: Path, size:
             await press(pilot, *place)
             check(pilot)
             assert "\\x1b" in text(pilot) or place[-1] == "r"
-            await press(pilot, "question_mark")
-            check(pilot)
-            await press(pilot, "escape", "escape", "escape")
-    assert "" == app_of(pilot).fault
+            await press(pilot, "escape", "escape")
+    assert app_of(pilot).fault == ""
 
 
 async def test_hostile_headers_go_through_a_finding_as_text(audit_db: Path) -> None:
@@ -144,4 +142,4 @@ def test_textual_is_imported_by_the_app_only_and_mitmproxy_by_nobody() -> None:
     )
     environment = {"PYTHONPATH": ":".join(path for path in sys.path if path)}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
-    assert ("['textual']", "") == (result.stdout.strip(), result.stderr)
+    assert (result.stdout.strip(), result.stderr) == ("['textual']", "")

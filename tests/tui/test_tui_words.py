@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from traceaudit_tui.compare import State, differing, format_of, pair
+from traceaudit_tui.compare import State, concerns, differing, format_of, pair
 from traceaudit_tui.rows import Counts, Edge, Finding, HeaderLine, Run, Summary
 from traceaudit_tui.signs import (
     CONFIDENCES,
@@ -43,12 +43,12 @@ def test_durations(ns: int | None, expected: str) -> None:
 
 
 def test_times_are_utc_whatever_the_machine_thinks() -> None:
-    assert "10:00:00.254" == clock(1_772_445_600_254_000_000)
-    assert "2026-03-02 10:00:00 UTC" == day_and_clock(1_772_445_600_254_000_000)
-    assert "00:00:00.000" == clock(1)
-    assert "23:59:59.999" == clock(-1)
+    assert clock(1_772_445_600_254_000_000) == "10:00:00.254"
+    assert day_and_clock(1_772_445_600_254_000_000) == "2026-03-02 10:00:00 UTC"
+    assert clock(1) == "00:00:00.000"
+    assert clock(-1) == "23:59:59.999"
     assert clock(2**63 - 1).startswith("23:47:16")
-    assert "" == clock(None)
+    assert clock(None) == ""
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_an_upstream_is_called_by_its_name(authority: str, expected: str) -> Non
 
 def test_an_edge_reads_from_left_to_right() -> None:
     edge = Edge(1, "GET /checkout", "inventory.default.svc:80", "GET /stock/{id}")
-    assert "GET /checkout → inventory GET /stock/{id}" == edge_text(edge)
-    assert "no call: coverage" == edge_text(None)
+    assert edge_text(edge) == "GET /checkout → inventory GET /stock/{id}"
+    assert edge_text(None) == "no call: coverage"
 
 
 def test_no_two_signs_of_a_kind_are_the_same() -> None:
@@ -105,14 +105,14 @@ def test_no_two_signs_of_a_kind_are_the_same() -> None:
 
 
 def test_what_matters_most_stands_for_a_mixed_cell() -> None:
-    assert "leaked" == gravest(["forwarded", "dropped", "leaked"])
-    assert "continued" == gravest(["forwarded", "absent", "continued"])
-    assert "evaporated" == gravest(["leaked", "evaporated"])
+    assert gravest(["forwarded", "dropped", "leaked"]) == "leaked"
+    assert gravest(["forwarded", "absent", "continued"]) == "continued"
+    assert gravest(["leaked", "evaporated"]) == "evaporated"
 
 
 def test_a_sparkline_shows_what_happened_once() -> None:
-    assert " ▁█" == sparkline([0, 1, 1000])
-    assert "" == sparkline([])
+    assert sparkline([0, 1, 1000]) == " ▁█"
+    assert sparkline([]) == ""
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------------
@@ -199,16 +199,16 @@ VERDICTS = [
 )
 def test_silence_never_looks_like_all_is_well(summary: Summary, word: str, sentence: str) -> None:
     assert (word, sentence) == (verdict(summary).word, verdict(summary).sentence)
-    assert ("✓" == verdict(summary).sign) == (word == "clean")
+    assert (verdict(summary).sign == "✓") == (word == "clean")
 
 
 def test_what_was_seen_is_told_in_three_lengths() -> None:
     counts = Counts(inbound=45, outbound=60, proven=54, ambiguous=3, uncaused=2)
-    assert [
+    assert ["".join(part for part, _ in parts) for parts in tallies(Summary(RUN, 1, counts))] == [
         "45 requests, 60 calls: 54 proven, 3 ambiguous, 2 uncaused, 1 undecided",
         "45 requests, 60 calls, 57 linked",
         "45 requests, 60 calls",
-    ] == ["".join(part for part, _ in parts) for parts in tallies(Summary(RUN, 1, counts))]
+    ]
 
 
 # --- headers ---------------------------------------------------------------------------------------------------------
@@ -222,25 +222,25 @@ def test_trace_headers_come_first_and_pair_whatever_their_case() -> None:
         HeaderLine("Traceparent", "00-1"),
         HeaderLine("host", "b"),
     ]
-    assert [
+    assert [(p.left and p.left.name, p.right and p.right.name, p.state) for p in pair(left, right)] == [
         ("traceparent", "Traceparent", State.SAME),
         ("B3", "b3", State.CHANGED),
         ("Host", "host", State.CHANGED),
         (None, "Accept", State.ADDED),
-    ] == [(p.left and p.left.name, p.right and p.right.name, p.state) for p in pair(left, right)]
+    ]
 
 
 def test_a_duplicated_header_pairs_with_its_twin_and_the_rest_is_added() -> None:
     left = [HeaderLine("traceparent", "1")]
     right = [HeaderLine("traceparent", "1"), HeaderLine("traceparent", "2")]
-    assert [State.SAME, State.ADDED] == [p.state for p in pair(left, right)]
-    assert [State.SAME, State.LOST] == [p.state for p in pair(right, left)]
+    assert [p.state for p in pair(left, right)] == [State.SAME, State.ADDED]
+    assert [p.state for p in pair(right, left)] == [State.SAME, State.LOST]
 
 
 def test_equal_headers_that_stand_twice_are_not_mixed_up() -> None:
     line = HeaderLine("x", "1")
-    assert [State.SAME, State.SAME] == [p.state for p in pair([line, line], [line, line])]
-    assert [State.SAME, State.ADDED] == [p.state for p in pair([line], [line, line])]
+    assert [p.state for p in pair([line, line], [line, line])] == [State.SAME, State.SAME]
+    assert [p.state for p in pair([line], [line, line])] == [State.SAME, State.ADDED]
 
 
 @pytest.mark.parametrize(
@@ -256,10 +256,28 @@ def test_equal_headers_that_stand_twice_are_not_mixed_up() -> None:
     ],
 )
 def test_the_part_that_differs_is_found(value: str, other: str, expected: list[tuple[str, bool]]) -> None:
-    assert expected == [piece for piece in differing(value, other)]
+    assert expected == list(differing(value, other))
 
 
 def test_formats_are_known_by_their_headers() -> None:
-    assert "traceparent" == format_of("TraceState")
-    assert "b3multi" == format_of("X-B3-Sampled")
+    assert format_of("TraceState") == "traceparent"
+    assert format_of("X-B3-Sampled") == "b3multi"
     assert format_of("accept") is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "format_", "expected"),
+    [
+        ("traceparent", "traceparent", True),
+        ("tracestate", "traceparent", True),
+        ("b3", "b3multi", True),
+        ("x-b3-sampled, x-b3-flags", "b3", True),
+        ("b3multi, traceparent", "traceparent", True),
+        ("x-datadog", "x-datadog", True),
+        ("x-datadog-trace-id", "x-datadog", True),
+        ("x-request-id", "traceparent", False),
+        ("", "traceparent", False),
+    ],
+)
+def test_a_finding_stands_in_the_cells_of_its_headers(headers: str, format_: str, expected: bool) -> None:
+    assert concerns(headers, format_) == expected

@@ -14,14 +14,14 @@ from traceaudit.formats.grammar import Flaw, bounds, field_end, hex_flaw, line_f
 HEADER = "x-amzn-trace-id"
 
 _REFERENCE = "https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader"
-_TRACE_ID = "https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-traceids"
+_TRACE_ID = "https://docs.aws.amazon.com/xray/latest/devguide/xray-services-elb.html"
 
-# "the version, which is 1", "the time of the original request in Unix epoch time, in 8 hexadecimal digits", "A 96-bit
-# globally unique identifier for the trace in 24 hexadecimal digits"
-# https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-traceids
+# "The version number, which is 1.", "The time of the original request in Unix epoch time using 8 hexadecimal digits.",
+# "A globally unique 96-bit identifier for the trace in 24 hexadecimal digits."
+# https://docs.aws.amazon.com/xray/latest/devguide/xray-services-elb.html
 _ROOT = re.compile(r"1-([0-9A-Fa-f]{8})-([0-9A-Fa-f]{24})").fullmatch
 _PARENT = re.compile(r"[0-9A-Fa-f]{16}").fullmatch
-# "Sampled=? [...] the sampling decision is requested from the next service"
+# With a question mark the decision is left to the receiver, and asked back in the response.
 _DECISIONS = {"1": True, "0": False, "?": None}
 
 

@@ -15,8 +15,7 @@ HEADER = "x-cloud-trace-context"
 
 _REFERENCE = "https://cloud.google.com/trace/docs/trace-context#legacy-http-header"
 
-# "TRACE_ID is a 32-character hexadecimal value representing a 128-bit number", "SPAN_ID is a 64-bit decimal
-# representation of the unsigned span ID", "OPTIONS supports 0 (parent not sampled) and 1 (parent was sampled)"
+# A trace id of 32 hex digits, a span id that is an unsigned number of 64 bits in decimal, options of 0 or 1.
 # https://cloud.google.com/trace/docs/trace-context#legacy-http-header
 _VALID = re.compile(r"[ \t]*(?!0{32})([0-9A-Fa-f]{32})(?:/([0-9]{1,20}))?(?:;o=([0-9]{1,3}))?[ \t]*")
 

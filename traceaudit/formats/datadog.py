@@ -40,7 +40,7 @@ def parse(lines: Mapping[str, Sequence[str]]) -> Context | Malformed:
     extra = tuple((short, sent[name]) for short, name in names if name in sent)
     if TRACE_ID not in sent:
         return Context(Format.DATADOG, None, sampled=sampled, extra=extra)
-    # "x-datadog-trace-id contains only the lower 64 bits of the trace ID", the higher are in `_dd.p.tid`, in hex.
+    # The trace id's header carries the lower 64 bits; the higher are in the tag `_dd.p.tid`, in hex.
     # https://docs.datadoghq.com/tracing/guide/span_and_trace_id_format/
     high = _HIGH_BITS.search(sent.get(TAGS, ""))
     trace_id = (high[1] if high else "") + f"{int(sent[TRACE_ID]):016x}"
@@ -95,7 +95,7 @@ def _flaw(name: str, value: str) -> tuple[int, str, str] | None:
         if name == TRACE_ID and not value[start:end].strip("0"):
             return start, "The trace id may not be zero.", _REFERENCE
     elif name == SAMPLING_PRIORITY:
-        # "-1, 0, 1 or 2", as of today; what is above zero keeps the trace
+        # -1 and 0 drop the trace, 1 and 2 keep it.
         # https://docs.datadoghq.com/tracing/trace_pipeline/ingestion_mechanisms/
         digits = start + 1 if value[start] == "-" else start
         if wrong := decimal_flaw(value, digits, end, "sampling priority"):

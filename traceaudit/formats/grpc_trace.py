@@ -21,15 +21,17 @@ _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 _VALID_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}").fullmatch
 
 _VERSION = 0
-# "Trace-id: field id 0, 16 bytes; Span-id: field id 1, 8 bytes; Trace-options: field id 2, 1 byte", in this order.
-# https://github.com/census-instrumentation/opencensus-specs/blob/master/encodings/BinaryEncoding.md
-_FIELDS = (("trace id", 0, 16), ("span id", 1, 8), ("options", 2, 1))
+# "Trace-id: optional, field_id = 0, len = 16", "Span-id: optional, field_id = 1, len = 8", "Trace-options: optional,
+# field_id = 2, len = 1"; "Fields within a data type version can be serialized in any order".
+# https://github.com/census-instrumentation/opencensus-specs/blob/master/encodings/BinaryEncoding.md#trace-context
+_FIELDS = {0: ("trace id", 16), 1: ("span id", 8), 2: ("options", 1)}
 
 
 def parse(values: Sequence[str]) -> Context | Malformed:
-    """The context of the values of `grpc-trace-bin`; ``sampled`` is ``None`` when there are no options.
+    """The context of the values of `grpc-trace-bin`; every field may be missing.
 
-    ``extra`` holds ``options`` in hex, when there are some, and ``rest`` in hex, fields of later versions, likewise.
+    ``sampled`` is true or left to the receiver, it is never false. ``extra`` holds ``options`` in hex, when there are
+    some, and ``rest`` in hex, fields that are not known, likewise.
     """
     if fault := line_fault(Format.GRPC_TRACE, HEADER, values, _BASE64):
         return fault
@@ -40,12 +42,13 @@ def parse(values: Sequence[str]) -> Context | Malformed:
         return malformed(Format.GRPC_TRACE, HEADER, value, (*base64_flaw(value, start, end), _BASE64))
     read = _read(octets)
     if isinstance(read, dict):
-        options, rest = read["options"], read["rest"]
-        sampled = bool(options[0] & 1) if options else None
-        extra = tuple((name, part.hex()) for name, part in (("options", options), ("rest", rest)) if part)
-        return Context(
-            Format.GRPC_TRACE, read["trace id"].hex(), read["span id"].hex(), None, sampled, False, None, extra
-        )
+        # "1 recommends the request should be traced, 0 means the caller does not make a decision to trace and the
+        # decision might be deferred"
+        # https://github.com/census-instrumentation/opencensus-specs/blob/master/encodings/BinaryEncoding.md#trace-options
+        sampled = True if read.get("options", b"\0")[0] & 1 else None
+        trace_id, span_id = (read[name].hex() if name in read else None for name in ("trace id", "span id"))
+        extra = tuple((name, part.hex()) for name in ("options", "rest") if (part := read.get(name)))
+        return Context(Format.GRPC_TRACE, trace_id, span_id, sampled=sampled, extra=extra)
     at, clause = read
     # the character that holds the octet's first bit
     flaw: Flaw = (start + min(end - start, at * 8 // 6), clause, _REFERENCE)
@@ -53,12 +56,12 @@ def parse(values: Sequence[str]) -> Context | Malformed:
 
 
 def render(context: Context) -> list[tuple[str, str]]:
-    """The header field of a context, base64 without padding ("SHOULD emit un-padded values")."""
+    """The header field of a context, base64 without padding ("should emit un-padded values")."""
     known = dict(context.extra)
-    options = known.get("options", "" if context.sampled is None else f"{int(context.sampled):02x}")
-    octets = bytes.fromhex(
-        f"0000{context.trace_id}01{context.span_id}{f'02{options}' if options else ''}{known.get('rest', '')}"
-    )
+    options = known.get("options", None if context.sampled is None else f"{int(context.sampled):02x}")
+    fields = (("00", context.trace_id), ("01", context.span_id), ("02", options))
+    sent = "".join(f"{number}{value}" for number, value in fields if value is not None)
+    octets = bytes.fromhex(f"00{sent}{known.get('rest', '')}")
     return [(HEADER, base64.b64encode(octets).decode("ascii").rstrip("="))]
 
 
@@ -91,20 +94,20 @@ def _read(octets: bytes) -> dict[str, bytes] | tuple[int, str]:
     """The fields by name, and the ``rest``; or the index of the first wrong octet, and why it is wrong."""
     if not octets or octets[0] != _VERSION:
         return 0, "The layout's version is 0."
-    found = {"options": b"", "rest": b""}
+    found: dict[str, bytes] = {}
     at = 1
-    for name, number, length in _FIELDS:
-        if at >= len(octets) or octets[at] != number:
-            # "If a field id is unknown, the rest of the value is ignored"; the ids are required to join a trace.
-            if name != "options":
-                return at, f"The {name} (field {number}) is missing."
-            break
+    # "the deserialization will simply read the encoded input until the end of the input or until the first unknown
+    # field_id. An unknown field id should not be considered a parse error."
+    # https://github.com/census-instrumentation/opencensus-specs/blob/master/encodings/BinaryEncoding.md#deserialization-rules
+    while at < len(octets) and octets[at] in _FIELDS:
+        name, length = _FIELDS[octets[at]]
         part = octets[at + 1 : at + 1 + length]
         if len(part) < length:
-            return len(octets), f"The {name} is {length} octets long, not {len(part)}."
+            return len(octets), f"The field {name!r} is {length} octets long, not {len(part)}."
         if name != "options" and not any(part):
+            # "All bytes 0 is considered invalid."
+            # https://github.com/census-instrumentation/opencensus-specs/blob/master/encodings/BinaryEncoding.md#trace-id
             return at + 1, f"The {name} may not be all zeros."
         found[name] = part
         at += 1 + length
-    found["rest"] = octets[at:]
-    return found
+    return {**found, "rest": octets[at:]}

@@ -81,7 +81,7 @@ def _fields(message: bytes) -> dict[int, int | bytes]:
 def _varint(message: bytes, at: int) -> tuple[int, int]:
     """A number in groups of seven bits, the lowest first, and where it ends: behind the message, when it is cut off."""
     number, shift = 0, 0
-    # "a 64-bit varint takes at most ten bytes"
+    # 64 bits are at most ten octets of seven.
     while shift < 70:
         if at >= len(message):
             return 0, len(message) + 1

@@ -16,8 +16,8 @@ HEADER = "sw8"
 
 _REFERENCE = "https://skywalking.apache.org/docs/main/latest/en/api/x-process-propagation-headers-v3/"
 
-# "Sample; Trace ID; Parent trace segment ID; Parent span ID; Parent service; Parent service instance; Parent endpoint;
-# Target address of this request used on the client side" "split by -", all but the numbers "String (base64 encoded)".
+# "8 fields split by -", "all string type values are in BASE64 encoding". Its limit of two kilobytes is a default, and
+# those of the names are for people; neither is judged here.
 # https://skywalking.apache.org/docs/main/latest/en/api/x-process-propagation-headers-v3/
 _FIELDS = (
     ("sample", False),

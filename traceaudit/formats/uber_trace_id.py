@@ -15,7 +15,7 @@ HEADER = "uber-trace-id"
 
 _REFERENCE = "https://www.jaegertracing.io/docs/1.22/client-libraries/#tracespan-identity"
 
-# Some clients percent-encode the colons, since the values of HTTP headers are URL-encoded.
+# Some clients percent-encode the colons, as they do the values of baggage.
 # https://github.com/jaegertracing/jaeger-client-go/blob/master/propagation.go (NewHTTPHeaderPropagator)
 _VALID = re.compile(
     r"[ \t]*(?!0+(?::|%3[Aa]))([0-9A-Fa-f]{1,32})(:|%3[Aa])"
@@ -36,20 +36,23 @@ def parse(values: Sequence[str]) -> Context | Malformed:
         fault = line_fault(Format.UBER, HEADER, values, _REFERENCE)
         return fault or malformed(Format.UBER, HEADER, values[0], _flaw(values[0]))
     trace_id, _, span_id, parent, flags = match.groups()
-    # "Receivers MUST accept hex-strings shorter than 16 digits and 0-pad them on the left."
+    # "Receivers MUST accept hex-strings shorter than 32 characters and 0-pad them on the left"
     # https://www.jaegertracing.io/docs/1.22/client-libraries/#value
     width = 16 if len(trace_id) <= 16 else 32
-    # "0 value is valid and means 'root span' (when not ignored)."
+    # "0 value is valid and means “root span” (when not ignored)"
     # https://www.jaegertracing.io/docs/1.22/client-libraries/#value
     root = not parent.strip("0")
     bits = int(flags, 16)
+    # "Debug flag should only be set when the sampled flag is set"
+    # https://www.jaegertracing.io/docs/1.22/client-libraries/#value
+    sampled = bool(bits & _SAMPLED)
     return Context(
         Format.UBER,
         trace_id.lower().rjust(width, "0"),
         span_id.lower().rjust(16, "0"),
         None if root else parent.lower().rjust(16, "0"),
-        bool(bits & _SAMPLED),
-        bool(bits & _DEBUG),
+        sampled,
+        sampled and bool(bits & _DEBUG),
         None,
         (("flags", flags),),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from traceaudit.formats import FORMAT_OF_HEADER
+from traceaudit.formats.context import Format
 from traceaudit_tui.rows import HeaderLine
 
 _TOKENS = re.compile(r"[0-9A-Za-z_.]+|[^0-9A-Za-z_.]")
@@ -63,6 +64,16 @@ def format_of(name: str) -> str | None:
     """The propagation format that a header belongs to; None: none."""
     found = FORMAT_OF_HEADER.get(name.lower())
     return None if found is None else found.value
+
+
+def concerns(headers: str, format_: str) -> bool:
+    """Whether a finding about these headers (names of headers or formats, with commas) belongs in a format's cell.
+
+    The two forms of B3 are one family to the rules: a finding about either stands in both cells.
+    """
+    named = {format_of(each) or each for each in headers.replace(" ", "").split(",")}
+    family = {Format.B3.value, Format.B3MULTI.value}
+    return format_ in named or (format_ in family and bool(named & family))
 
 
 def differing(value: str, other: str) -> list[tuple[str, bool]]:

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from traceaudit.correlation.inference.gaps import BIN, BINS, LOWEST, smoothed
+from traceaudit.correlation.inference.gaps import BIN, BINS, LOWEST, quantiles, smoothed
 from traceaudit.correlation.inference.joins import Joins
+from traceaudit.correlation.inference.order import Order
 from traceaudit.correlation.inference.timeline import NEVER, UNCAUSED, Timeline, Vocabulary
 
 START, REPLIED = 0, 1
@@ -33,6 +34,9 @@ ANSWER, NOTHING = 0, 1
 
 MOST = 4
 """Calls of one edge are counted up to here; a loop of five looks like a loop of fifty."""
+
+LATE_COST = 5.0
+"""What a call after the response costs in log score where such calls are not believed to be a habit."""
 
 type Configuration = tuple[int, ...]
 """The calls of one request, ascending."""
@@ -46,13 +50,36 @@ type Step = tuple[int, int, int, bool, int, list[tuple[int, int]]]
 
 @dataclass(slots=True)
 class _Counts:
-    """What an M-step adds up."""
+    """What learning adds up; weights, for past windows count less and less."""
 
     gaps: defaultdict[tuple[int, int, int], list[float]] = field(
         default_factory=lambda: defaultdict(lambda: [0.0] * BINS)
     )
     offered: defaultdict[tuple[int, int, int], float] = field(default_factory=lambda: defaultdict(float))
+    after_state: defaultdict[tuple[int, int], dict[tuple[int, bool], float]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    after_output: defaultdict[tuple[int, int], dict[tuple[int, bool], float]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
     uncaused: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
+    span_ns: float = 0.0
+
+    def add(self, other: _Counts, weight: float) -> None:
+        """Adds another's counts, weighed."""
+        for gap_key, histogram in other.gaps.items():
+            mine = self.gaps[gap_key]
+            for position, count in enumerate(histogram):
+                mine[position] += weight * count
+        for key, count in other.offered.items():
+            self.offered[key] += weight * count
+        for edge, count in other.uncaused.items():
+            self.uncaused[edge] += weight * count
+        for table, more in ((self.after_state, other.after_state), (self.after_output, other.after_output)):
+            for row, cells in more.items():
+                for cell, count in cells.items():
+                    table[row][cell] = table[row].get(cell, 0.0) + weight * count
+        self.span_ns += weight * other.span_ns
 
 
 class Behaviour:
@@ -63,19 +90,21 @@ class Behaviour:
         self.background: dict[int, float] = {}
         self.late: bool | None = None  # Are calls after the response a habit here? None: not yet decided.
         self.joins = Joins()
+        self.order = Order()
         self._kernels: dict[tuple[int, int, int], Kernel] = {}
-        self._after_state: dict[tuple[int, int], dict[tuple[int, bool], float]] = {}
-        self._after_output: dict[tuple[int, int], dict[tuple[int, bool], float]] = {}
+        self._past = _Counts()
+        self._counts = _Counts()
         self._structure: dict[tuple[int, int, int, int, bool], float] = {}
         self._unseen: Kernel = (0.01, smoothed([0.0] * BINS))
         self._states: dict[tuple[tuple[int, int], ...], int] = {(): 0}
         self._contents: list[tuple[tuple[int, int], ...]] = [()]
         self._moves: dict[tuple[int, int], int] = {}
 
-    def copy(self) -> Behaviour:
-        """An independent copy to try a belief with."""
+    def believing(self, *, late: bool) -> Behaviour:
+        """An independent copy that holds calls after the response for a habit of the service, or not."""
         twin = Behaviour(self.words)
         twin.become(self)
+        twin.late = late
         return twin
 
     def become(self, other: Behaviour) -> None:
@@ -83,8 +112,9 @@ class Behaviour:
         self.late = other.late
         self.background = dict(other.background)
         self.joins = other.joins.copy()
+        self.order = other.order.copy()
         self._kernels = dict(other._kernels)
-        self._after_state, self._after_output = other._after_state, other._after_output
+        self._past, self._counts = other._past, other._counts
         self._structure = {}
         self._states, self._contents, self._moves = other._states, other._contents, other._moves
 
@@ -110,7 +140,10 @@ class Behaviour:
         if configuration and timeline.call_start[configuration[0]] < timeline.start[request]:
             return -math.inf
         history = self._history(timeline, request, configuration)
-        return self._scored(timeline, request, history) + self.joins.score(timeline, request, configuration)
+        opinions = self.joins.score(timeline, request, configuration) + self.order.score(
+            timeline, request, configuration
+        )
+        return self._scored(timeline, request, history) + opinions
 
     def extension(self, timeline: Timeline, request: int, configuration: Configuration, call: int) -> float:
         """The log density of the request's next output being this call, after those it has made so far."""
@@ -145,36 +178,63 @@ class Behaviour:
         """The log rate (per nanosecond) of calls that nothing caused."""
         return math.log(self.background[edge])
 
-    def learn(self, timeline: Timeline, worlds: Iterable[tuple[Sequence[Configuration], Sequence[int]]]) -> None:
+    def learn(self, timeline: Timeline, worlds: Sequence[tuple[Sequence[Configuration], Sequence[int]]]) -> None:
         """Learns anew from explanations of the log: each gives every request's calls and every call's owner."""
-        counts = _Counts()
-        self._after_state, self._after_output = {}, {}
-        samples = 0
+        counts, weight = _Counts(), 1.0 / len(worlds)
         explanations: list[tuple[int, Configuration]] = []
         for configurations, owners in worlds:
-            samples += 1
             for request, configuration in enumerate(configurations):
-                self._count(timeline, request, configuration, counts)
+                self._count(timeline, request, configuration, counts, weight)
                 explanations.append((request, configuration))
             for call, owner in enumerate(owners):
-                counts.uncaused[timeline.edge[call]] += owner == UNCAUSED
-        self._structure = {}
+                counts.uncaused[timeline.edge[call]] += weight * (owner == UNCAUSED)
+        counts.span_ns = timeline.span_ns
+        counts.add(self._past, 1.0)
+        self._counts, self._structure = counts, {}
         self.joins.learn(timeline, explanations)
+        self.order.learn(timeline, explanations[: len(timeline.requests)])
         self._kernels = {
             key: (max(1e-4, sum(histogram) / counts.offered[key]), smoothed(histogram))
             for key, histogram in counts.gaps.items()
         }
         most = timeline.most_uncaused()
         for edge in set(timeline.edge):
-            rate = (counts.uncaused[edge] / max(1, samples) + 0.5) / timeline.span_ns
-            self.background[edge] = min(rate, most[edge])
+            self.background[edge] = min((counts.uncaused[edge] + 0.5) / counts.span_ns, most[edge])
 
-    def _count(self, timeline: Timeline, request: int, configuration: Configuration, counts: _Counts) -> None:
+    def remember(self) -> None:
+        """Ends a window: what was learned so far counts half in the next."""
+        self._past = _Counts()
+        self._past.add(self._counts, 0.5)
+
+    def reaction(
+        self, timeline: Timeline, request: int, configuration: Configuration, call: int
+    ) -> tuple[float, float, float] | None:
+        """The gap before a call of a request, and the 5th and 95th percentile of such gaps; None if never seen."""
+        steps = [
+            step
+            for step in self._history(timeline, request, tuple(sorted({*configuration, call})))
+            if step[2] == 2 + timeline.edge[call] and step[4] == timeline.call_start[call]
+        ]
+        best: tuple[float, float, list[float]] | None = None
+        for source, time in steps[-1][5] if steps else ():
+            weight, density = self._kernels.get((timeline.route[request], source, steps[-1][2]), self._unseen)
+            gap = timeline.call_start[call] - time + timeline.tick_ns
+            share = weight * density[min(int((math.log(gap) - LOWEST) / BIN), BINS - 1)] / gap
+            if best is None or share > best[0]:
+                best = share, gap - timeline.tick_ns, density
+        if best is None:
+            return None
+        low, high = quantiles(best[2], 0.05, 0.95)
+        return best[1], max(0.0, low - timeline.tick_ns), max(0.0, high - timeline.tick_ns)
+
+    def _count(
+        self, timeline: Timeline, request: int, configuration: Configuration, counts: _Counts, amount: float
+    ) -> None:
         route, tick = timeline.route[request], timeline.tick_ns
         for state, last, output, waiting, now, sources in self._history(timeline, request, configuration):
-            for table, row in ((self._after_state, (route, state)), (self._after_output, (route, last))):
-                cells = table.setdefault(row, {})
-                cells[output, waiting] = cells.get((output, waiting), 0.0) + 1.0
+            for table, row in ((counts.after_state, (route, state)), (counts.after_output, (route, last))):
+                cells = table[row]
+                cells[output, waiting] = cells.get((output, waiting), 0.0) + amount
             if output == NOTHING:
                 continue
             shares = []
@@ -186,17 +246,18 @@ class Behaviour:
                 shares.append((key, position, weight * density[position] / gap))
             total = sum(share for _, _, share in shares)
             for key, position, share in shares:
-                counts.gaps[key][position] += share / total
-                counts.offered[key] += 1.0
+                counts.gaps[key][position] += amount * share / total
+                counts.offered[key] += amount
 
     def _structural(self, key: tuple[int, int, int, int, bool]) -> float:
         """The log probability of an output in a state; see the theory of operation."""
         route, state, last, output, waiting = key
         outcomes = 2 * (2 + len(self.words.edges))
-        general = self._after_output.get((route, last), {})
+        general = self._counts.after_output.get((route, last), {})
         leaning = (general.get((output, waiting), 0.0) + 1.0 / outcomes) / (sum(general.values()) + 1.0)
-        special = self._after_state.get((route, state), {})
-        return math.log((special.get((output, waiting), 0.0) + leaning) / (sum(special.values()) + 1.0))
+        special = self._counts.after_state.get((route, state), {})
+        cost = LATE_COST if not self.late and output > NOTHING and self._contents[state][:1] == ((-1, 1),) else 0.0
+        return -cost + math.log((special.get((output, waiting), 0.0) + leaning) / (sum(special.values()) + 1.0))
 
     def _history(self, timeline: Timeline, request: int, configuration: Configuration) -> list[Step]:
         """The request's outputs in the order they came."""
@@ -210,12 +271,17 @@ class Behaviour:
 
         def settle(now: int) -> list[tuple[int, int]]:
             """The events that may have led to an output now; ends that have come by now are noted."""
-            for call in running[:]:
-                if call_end[call] <= now:
-                    running.remove(call)
-                    source = 3 + 2 * edges[call]
-                    ended[source] = max(ended.get(source, 0), call_end[call])
-            sources = [(START, start), *ended.items()]
+            sources = [(START, start)]
+            if running:
+                for call in running[:]:
+                    end = call_end[call]
+                    if end <= now:
+                        running.remove(call)
+                        source = 3 + 2 * edges[call]
+                        if end > ended.get(source, -NEVER):
+                            ended[source] = end
+            if ended:
+                sources += ended.items()
             if began is not None:
                 sources.append(began)
             return sources

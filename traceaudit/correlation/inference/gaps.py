@@ -24,10 +24,13 @@ BINS = 1 + int((math.log(600e9) - LOWEST) / BIN)
 """The last bin ends at ten minutes, past which no reaction is expected."""
 
 BROAD_COUNT = 2.0
-"""Weight, in observations, of the share that is spread evenly."""
+"""Weight, in observations, of each broad share."""
 
-BROAD_LEAST = 0.002
+EVEN_LEAST = 0.001
 """The evenly spread share never falls below this, however many observations there are."""
+
+WIDE, WIDE_LEAST = 1.0, 0.01
+"""At least this share reaches out by factors of e from what was seen: a slow reaction is slow by a factor."""
 
 
 def bin_of(gap_ns: float, tick_ns: float) -> int:
@@ -47,17 +50,27 @@ def smoothed(histogram: Sequence[float]) -> list[float]:
     if total <= 0.0:
         return [broad] * BINS
     width = max(0.6, 0.9 * _spread(histogram, total) * (total + 1.0) ** -0.2)
+    near, far = _blurred(histogram, width), _blurred(histogram, max(2 * width, WIDE / BIN))
+    even = max(EVEN_LEAST, BROAD_COUNT / (total + BROAD_COUNT))
+    wide = max(WIDE_LEAST, BROAD_COUNT / (total + BROAD_COUNT)) * (1.0 - even)
+    narrow = 1.0 - even - wide
+    return [
+        (narrow * close + wide * distant) / (total * BIN) + even * broad
+        for close, distant in zip(near, far, strict=True)
+    ]
+
+
+def _blurred(histogram: Sequence[float], width: float) -> list[float]:
+    """The histogram under a Gaussian kernel of a width in bins."""
     reach = math.ceil(3 * width)
     kernel = [math.exp(-0.5 * (offset / width) ** 2) for offset in range(reach + 1)]
     scale = 1.0 / (kernel[0] + 2.0 * sum(kernel[1:]))
     density = [0.0] * BINS
     for position, count in enumerate(histogram):
-        if count <= 0.0:
-            continue
-        for other in range(max(0, position - reach), min(BINS, position + reach + 1)):
-            density[other] += count * scale * kernel[abs(other - position)]
-    share = max(BROAD_LEAST, BROAD_COUNT / (total + BROAD_COUNT))
-    return [(1.0 - share) * value / (total * BIN) + share * broad for value in density]
+        if count > 0.0:
+            for other in range(max(0, position - reach), min(BINS, position + reach + 1)):
+                density[other] += count * scale * kernel[abs(other - position)]
+    return density
 
 
 def _spread(histogram: Sequence[float], total: float) -> float:
@@ -71,3 +84,15 @@ def _spread(histogram: Sequence[float], total: float) -> float:
             break
         seen += count
     return (high - low + 1) / 1.349
+
+
+def quantiles(density: Sequence[float], low: float, high: float) -> tuple[float, float]:
+    """The gaps in nanoseconds below which these shares of a density lie."""
+    found = []
+    for share in (low, high):
+        seen, position = 0.0, 0
+        while position < BINS - 1 and seen + density[position] * BIN < share:
+            seen += density[position] * BIN
+            position += 1
+        found.append(math.exp(LOWEST + (position + 0.5) * BIN))
+    return found[0], found[1]

@@ -1,7 +1,7 @@
 """How far apart the last two answers of a request's parallel calls come, against what chance would make of it.
 
-Theory of operation. Timing of starts says nothing of ends: how long an upstream takes is its own affair. Yet the ends of
-one request's calls may hang together, because the upstreams wait for each other or share a load (in a fan-out whose
+Theory of operation. Timing of starts says nothing of ends: how long an upstream takes is its own affair. Yet the ends
+of one request's calls may hang together, because the upstreams wait for each other or share a load (in a fan-out whose
 branches meet again downstream, exactly one branch takes long). The gap between the last two ends is counted in the
 explanations found, and counted again after every call has been given the duration of another call of its edge. The
 ratio of the two densities is what the ends say for or against a set of calls; independent upstreams give 1.
@@ -22,6 +22,9 @@ MOST = 2.5
 
 PSEUDO = 20.0
 """So many requests' worth of "no different from chance" is mixed into both counts."""
+
+FEWEST = 100
+"""Fewer requests than this teach nothing new once something is known."""
 
 SHUFFLES = 3
 
@@ -53,7 +56,10 @@ class Joins:
         return 0.0 if ratios is None else ratios[bin_of(gap, timeline.tick_ns)]
 
     def learn(self, timeline: Timeline, explanations: Iterable[tuple[int, Sequence[int]]]) -> None:
-        """Learns from pairs of request and its calls."""
+        """Learns from pairs of request and its calls; a handful of them is not worth forgetting the past for."""
+        explanations = [(request, calls) for request, calls in explanations if len(calls) > 1]
+        if len(explanations) < FEWEST and self._ratios:
+            return
         random = Random(1)  # noqa: S311 - a simulation, not a secret
         durations: defaultdict[int, list[int]] = defaultdict(list)
         for call, end in enumerate(timeline.call_end):
@@ -62,12 +68,13 @@ class Joins:
         seen: defaultdict[Key, list[float]] = defaultdict(lambda: [0.0] * BINS)
         chance: defaultdict[Key, list[float]] = defaultdict(lambda: [0.0] * BINS)
         for request, calls in explanations:
-            if len(calls) < 2:
-                continue
             ends = [(timeline.call_end[call], timeline.call_start[call], timeline.edge[call]) for call in calls]
             self._add(seen, timeline, request, ends, 1.0)
             for _ in range(SHUFFLES):
-                mixed = [(start + random.choice(durations[edge]) if durations[edge] else NEVER, start, edge) for _, start, edge in ends]
+                mixed = [
+                    (start + random.choice(durations[edge]) if durations[edge] else NEVER, start, edge)
+                    for _, start, edge in ends
+                ]
                 self._add(chance, timeline, request, mixed, 1.0 / SHUFFLES)
         self._ratios = {key: _ratios(seen[key], chance[key]) for key in chance}
 

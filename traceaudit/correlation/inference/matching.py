@@ -16,7 +16,7 @@ SPARE = 0.02
 """Least weight that an event leads to no call of the edge."""
 
 type Option = tuple[int, float, float]
-"""An event (a number unique per kind of event and edge), the pair's weight, the event's weight of leading to nothing."""
+"""An event (numbered per kind of event and edge), the pair's weight, the event's weight of leading to nothing."""
 
 
 def matched(options: list[list[Option]], idle: list[float]) -> list[tuple[list[float], float]]:

@@ -49,13 +49,21 @@ class Candidate:
 class Settings:
     """How much work is done, and what is held in memory."""
 
-    window_requests: int = 1000
+    window_requests: int = 1500
     """Requests that are learned from and decided together; more cost memory, fewer cost certainty."""
+    patience_ns: int = 300_000_000_000
+    """A call is decided after this long even if the window is not full."""
+    settle_ns: int = 2_000_000_000
+    """What comes later than this after a call's start no longer bears on it."""
+    longest_ns: int = 600_000_000_000
+    """A request open for longer than this causes nothing any more: a stream, a long poll, a lost end."""
+    most_pending: int = 200_000
+    """Exchanges held in memory; past this the oldest calls are given up."""
     late_ns: int = 5_000_000_000
     """How long after its response a request may still cause calls."""
-    rounds: int = 8
-    """Rounds of learning on the first window; later windows start from what was learned and need half."""
-    visits: int = 120
-    """How often each chain reconsiders a call that is in doubt."""
-    chains: int = 2
-    """Independent chains; where they disagree nothing is claimed."""
+    rounds: int = 12
+    """The most rounds of learning on a window once it is clear whether calls after the response are a habit."""
+    visits: int = 100
+    """How often each witness reconsiders a call that is in doubt."""
+    effort: int = 60
+    """The most such reconsiderations per request, on average; the rest of the doubt stays."""

@@ -19,18 +19,14 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from random import Random
 
 from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
+from traceaudit.correlation.inference.proposals import Proposals
 from traceaudit.correlation.inference.timeline import UNCAUSED, UNDECIDED, Timeline
-from traceaudit.correlation.inference.triggering import Trigger
 
-NEIGHBOURS = 3
-"""Swaps reach this many calls of the same edge ahead and back."""
-
-LONGEST_BRANCH = 12
-"""A branch is followed over this many calls."""
+HOPELESS = -60.0
+"""Moves whose log acceptance is below this are not computed to the end."""
 
 NEGLIGIBLE = -9.0
 """A deal whose log acceptance is below this casts no doubt on the calls it would have moved."""
@@ -40,23 +36,6 @@ MOST_DEALT = 16
 
 LEAST = 1e-4
 """Proposals always give a request at least this much, so that no state is a dead end."""
-
-
-class Proposals:
-    """Per call the events it may have reacted to, and its neighbours on its edge; the same for all chains."""
-
-    def __init__(self, timeline: Timeline, triggers: Sequence[tuple[list[Trigger], float]]) -> None:
-        self.events: list[list[int | None]] = []
-        self.weights: list[list[float]] = []
-        self.cumulative: list[list[float]] = []
-        for likely, idle in triggers:
-            best = sorted(likely, key=lambda trigger: -trigger[1])[:10]
-            share = 0.02 / (len(best) + 1)
-            self.events.append([reference for reference, _ in best] + [None])
-            self.weights.append([math.sqrt(weight) + share for _, weight in best] + [math.sqrt(idle) + share])
-            self.cumulative.append(list(accumulate(self.weights[-1])))
-        self.neighbours = _neighbours(timeline)
-        self.ancestors = _ancestors(triggers)
 
 
 class Chain:
@@ -123,7 +102,9 @@ class Chain:
         by_route: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
         for request, score in enumerate(self._scores):
             by_route[self.timeline.route[request]].append((score, request))
-        return [request for ranked in by_route.values() for _, request in sorted(ranked)[: int(share * len(ranked)) + 1]]
+        return [
+            request for ranked in by_route.values() for _, request in sorted(ranked)[: int(share * len(ranked)) + 1]
+        ]
 
     def relearned(self) -> None:
         """Forgets scores, because the behaviour they came from has changed."""
@@ -150,16 +131,17 @@ class Chain:
         shaken: set[int] = set()
         timeline, uniform = self.timeline, self._random.random
         for request in requests:
-            low = bisect_left(timeline.call_start, timeline.start[request])
-            high = bisect_right(timeline.call_start, timeline.end[request])
-            if low == high:
-                continue
-            rival = self.owner[low + int(uniform() * (high - low))]
-            if rival not in {UNCAUSED, request}:
-                shaken.update(self._deal(request, rival, low, high))
+            near: Sequence[int] = self.proposals.started[request]
+            if not near or uniform() < 0.3:
+                low = bisect_left(timeline.call_start, timeline.start[request])
+                near = range(low, bisect_right(timeline.call_start, timeline.end[request]))
+            if near:
+                rival = self.owner[near[int(uniform() * len(near))]]
+                if rival not in {UNCAUSED, request}:
+                    shaken.update(self._deal(request, rival, near))
         return shaken
 
-    def _deal(self, first: int, second: int, low: int, high: int) -> Sequence[int]:
+    def _deal(self, first: int, second: int, near: Sequence[int]) -> Sequence[int]:
         held, others = self.calls[first], self.calls[second]
         pool = sorted(held + others)
         if len(pool) > MOST_DEALT:
@@ -169,8 +151,8 @@ class Chain:
             return ()
         scores = self._score(first, hands[0]), self._score(second, hands[1])
         _, old_odds = self._dealt(first, second, pool, held)
-        before = sum(low <= call < high for call in others)
-        after = sum(low <= call < high for call in hands[1])
+        before = sum(call in near for call in others)
+        after = sum(call in near for call in hands[1])
         if not after or old_odds == -math.inf:
             return ()
         gain = sum(scores) - self._scores[first] - self._scores[second] + old_odds - odds + math.log(after / before)
@@ -242,7 +224,7 @@ class Chain:
                 holder = rival if ~event in given else mine if ~event in taken else holder
             if holder == mine:
                 backward += weight
-        self._consider(call, mine, rival, (given, taken), backward / forward, seen)
+        self._consider(call, mine, rival, (given, taken), backward / forward, seen=seen)
 
     def _counterpart(self, call: int, rival: int) -> int | None:
         """The rival's call of the same edge that started nearest in turn."""
@@ -262,32 +244,35 @@ class Chain:
         near = self.proposals.neighbours[call]
         uniform = self._random.random
         mine = self.owner[call]
+        other, rival = call, mine
         if near:
             other = near[int(uniform() * len(near))]
             rival = self.owner[other]
-            if len(near) != len(self.proposals.neighbours[other]) and uniform() > len(near) / len(self.proposals.neighbours[other]):
+            if len(near) != len(self.proposals.neighbours[other]) and uniform() > len(near) / len(
+                self.proposals.neighbours[other]
+            ):
                 rival = mine
         if not near or rival == mine:
             if seen is not None:
                 seen[call][mine] = seen[call].get(mine, 0.0) + 1.0
             return
-        self._consider(call, mine, rival, self._extent(call, other, mine, rival), 1.0, seen)
+        self._consider(call, mine, rival, self._extent(call, other, mine, rival), 1.0, seen=seen)
 
     def _extent(self, call: int, other: int | None, mine: int, rival: int) -> tuple[Configuration, Configuration]:
         """What is handed over and what is taken back: the call alone, its branch, or everything from then on."""
         choice = self._random.random()
-        if choice < 0.4 or mine < 0 or rival < 0:
+        if choice < 0.4:
             return (call,), () if other is None else (other,)
-        if choice < 0.7:
+        if choice < 0.7 or mine < 0 or rival < 0:
             return self._branch(call, mine, rival), () if other is None else self._branch(other, rival, mine)
         return self._tails(call if other is None else min(call, other), mine, rival)
 
     def _branch(self, call: int, holder: int, rival: int) -> Configuration:
-        """The call and those of its request that probably followed from it; none if that could not be undone."""
-        ancestors = self.proposals.ancestors
-        if any(call in ancestors[later] for later in self.calls[rival]):
+        """The call and those of its holder that probably followed from it; none if that could not be undone."""
+        owner, following = self.owner, self.proposals.following[call]
+        if any(owner[later] == rival for later in following):
             return ()
-        return tuple(later for later in self.calls[holder] if later == call or call in ancestors[later])
+        return (call, *[later for later in following if owner[later] == holder])
 
     def _tails(self, cut: int, mine: int, rival: int) -> tuple[Configuration, Configuration]:
         """The calls of two requests from a cut on; half the time only those of some edges."""
@@ -316,45 +301,46 @@ class Chain:
         rival: int,
         traded: tuple[Configuration, Configuration],
         balance: float,
+        *,
         seen: list[dict[int, float]] | None,
     ) -> None:
         given, taken = traded
-        if not given:
+        if not given:  # A move that could not be undone is not made.
+            if seen is not None:
+                seen[call][mine] = seen[call].get(mine, 0.0) + 1.0
             return
-        owner, label, edge = self.owner, self.timeline.label, self.timeline.edge
-        gain = math.log(balance)
-        allowed = all(label[moved] == UNDECIDED for moved in given + taken)
-        new_mine = new_rival = ()
-        mine_score = rival_score = 0.0
-        if allowed and mine >= 0:
-            new_mine = _exchange(self.calls[mine], given, taken)
-            mine_score = self._score(mine, new_mine)
-            gain += mine_score - self._scores[mine]
-        elif mine < 0:
-            gain += sum(self.behaviour.uncaused(edge[moved]) for moved in taken) - sum(self.behaviour.uncaused(edge[moved]) for moved in given)
-        if allowed and rival >= 0 and gain > -60.0:
-            new_rival = _exchange(self.calls[rival], taken, given)
-            rival_score = self._score(rival, new_rival)
-            gain += rival_score - self._scores[rival]
-        elif rival < 0:
-            gain += sum(self.behaviour.uncaused(edge[moved]) for moved in given) - sum(self.behaviour.uncaused(edge[moved]) for moved in taken)
-        chance = 0.0 if not allowed or gain < -60.0 else 1.0 if gain >= 0.0 else math.exp(gain)
+        chance = 0.0
+        after_mine: tuple[Configuration, float] = (), 0.0
+        after_rival = after_mine
+        label = self.timeline.label
+        if all(label[moved] == UNDECIDED for moved in given + taken):
+            after_mine = self._traded(mine, given, taken)
+            gain = math.log(balance) + after_mine[1]
+            if gain > HOPELESS:
+                after_rival = self._traded(rival, taken, given)
+                gain += after_rival[1]
+            chance = 0.0 if gain < HOPELESS else math.exp(min(0.0, gain))
         if seen is not None:
             row = seen[call]
-            moved = call in given
-            row[mine] = row.get(mine, 0.0) + (1.0 - chance if moved else 1.0)
-            if moved:
-                row[rival] = row.get(rival, 0.0) + chance
-        if chance < 1.0 and self._random.random() >= chance:
+            moving = chance if call in given else 0.0
+            row[mine] = row.get(mine, 0.0) + 1.0 - moving
+            row[rival] = row.get(rival, 0.0) + moving
+        if chance == 0.0 or (chance < 1.0 and self._random.random() >= chance):
             return
-        for moved_call in given:
-            owner[moved_call] = rival
-        for moved_call in taken:
-            owner[moved_call] = mine
-        if mine >= 0:
-            self.calls[mine], self._scores[mine] = new_mine, mine_score
-        if rival >= 0:
-            self.calls[rival], self._scores[rival] = new_rival, rival_score
+        for request, calls, (after, gained) in ((mine, taken, after_mine), (rival, given, after_rival)):
+            for moved in calls:
+                self.owner[moved] = request
+            if request >= 0:
+                self.calls[request] = after
+                self._scores[request] += gained
+
+    def _traded(self, request: int, given: Configuration, taken: Configuration) -> tuple[Configuration, float]:
+        """A request's calls after a trade and what that gains it in log score; -1 stands for what nothing caused."""
+        if request < 0:
+            uncaused, edge = self.behaviour.uncaused, self.timeline.edge
+            return (), sum(uncaused(edge[call]) for call in taken) - sum(uncaused(edge[call]) for call in given)
+        after = _exchange(self.calls[request], given, taken)
+        return after, self._score(request, after) - self._scores[request]
 
     def _score(self, request: int, calls: Configuration) -> float:
         memory = self._memory[request]
@@ -368,30 +354,3 @@ def _exchange(calls: Configuration, away: Configuration, added: Configuration) -
     if not away:
         return tuple(sorted(calls + added))
     return tuple(sorted([call for call in calls if call not in away] + list(added)))
-
-
-def _neighbours(timeline: Timeline) -> list[tuple[int, ...]]:
-    """Per call the calls of its edge that started just before and after it and are still to be decided."""
-    by_edge: dict[int, list[int]] = {}
-    for call, edge in enumerate(timeline.edge):
-        if timeline.label[call] == UNDECIDED:
-            by_edge.setdefault(edge, []).append(call)
-    found: list[tuple[int, ...]] = [()] * len(timeline.calls)
-    for calls in by_edge.values():
-        for position, call in enumerate(calls):
-            found[call] = tuple(calls[max(0, position - NEIGHBOURS) : position] + calls[position + 1 : position + 1 + NEIGHBOURS])
-    return found
-
-
-def _ancestors(triggers: Sequence[tuple[list[Trigger], float]]) -> list[frozenset[int]]:
-    """Per call the calls it probably followed from, by the likeliest trigger of each."""
-    found: list[frozenset[int]] = []
-    for likely, _ in triggers:
-        reference, _ = max(likely, key=lambda trigger: trigger[1], default=(0, 0.0))
-        found.append(frozenset() if reference >= 0 else _with(found[~reference], ~reference))
-    return found
-
-
-def _with(ancestors: frozenset[int], call: int) -> frozenset[int]:
-    """One more ancestor; the oldest are let go, for a loop may be long."""
-    return frozenset(sorted(ancestors)[-LONGEST_BRANCH:]) | {call}

@@ -8,6 +8,7 @@ timeline lists the recent events the service may have been reacting to.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -53,12 +54,18 @@ class Timeline:
         self.words = words
         self.route = [words.route(request.route) for request in self.requests]
         self.start = [request.started_ns for request in self.requests]
-        self.end = [NEVER if request.ended_ns is None else request.ended_ns for request in self.requests]
+        self.end = [
+            NEVER if request.ended_ns is None else max(request.started_ns, request.ended_ns)
+            for request in self.requests
+        ]
+        self._ends = sorted(self.end)
         self.edge = [words.edge(call.edge) for call in self.calls]
         self.call_start = [call.started_ns for call in self.calls]
-        self.call_end = [NEVER if call.ended_ns is None else call.ended_ns for call in self.calls]
+        self.call_end = [NEVER if call.ended_ns is None else max(call.started_ns, call.ended_ns) for call in self.calls]
         numbers = {request.id: number for number, request in enumerate(self.requests)}
         self.label = [_label(call, numbers) for call in self.calls]
+        self.turn = _turns(self.route)
+        self.call_turn = _turns(self.edge)
         self.tick_ns = float(max(1000, self._resolution()))
         finished = [time for time in (*self.end, *self.call_end) if time != NEVER]
         self.span_ns = max(1, max(finished + self.start + self.call_start, default=1) - self.first_ns)
@@ -75,7 +82,7 @@ class Timeline:
         """
         counts = [0] * len(self.words.edges)
         idle_ns, busy_until, position = 0, self.first_ns, 0
-        spans = sorted(zip(self.start, self.end, strict=True)) + [(self.first_ns + self.span_ns, NEVER)]
+        spans = [*sorted(zip(self.start, self.end, strict=True)), (self.first_ns + self.span_ns, NEVER)]
         for start, end in spans:
             if start > busy_until:
                 idle_ns += start - busy_until
@@ -91,6 +98,10 @@ class Timeline:
         times = (*self.start, *self.end, *self.call_start, *self.call_end)
         return min(20_000_000, math.gcd(*(time - first for time in times if time != NEVER)) or 1)
 
+    def in_flight(self, now_ns: int) -> int:
+        """How many requests are being served at a moment."""
+        return bisect_right(self.start, now_ns) - bisect_left(self._ends, now_ns)
+
     def stimuli(self, late_ns: int) -> list[list[Stimulus]]:
         """For each call the recent events it may be a reaction to, per source the most recent first.
 
@@ -105,7 +116,7 @@ class Timeline:
         for time, kind, number in self._events():
             if kind == 0:
                 flight[number] = None
-            elif kind == 1:
+            elif kind in {1, 3}:
                 recent[2 * routes + edges + self.edge[number]].append((time, ~number))
             elif kind == 2:
                 found[number] = self._recent(time, flight, recent, late_ns)
@@ -122,14 +133,14 @@ class Timeline:
 
     def _events(self) -> list[tuple[int, int, int]]:
         """Everything that happened in time order; on a tie causes come before effects."""
-        events = [(time, 0, number) for number, time in enumerate(self.start)]
-        events += [(time, 1, number) for number, time in enumerate(self.call_end) if time != NEVER]
-        events += [(time, 2, number) for number, time in enumerate(self.call_start)]
-        events += [(time, 3, number) for number, time in enumerate(self.end) if time != NEVER]
-        # A call that ended in the tick it started in has not ended before it started.
         starts = self.call_start
-        late = {number for number, time in enumerate(self.call_end) if time == starts[number]}
-        return sorted(events, key=lambda event: (event[0], 2 if event[1] == 1 and event[2] in late else event[1], event[2]))
+        events = [(time, 0, number) for number, time in enumerate(self.start)]
+        events += [(time, 2, number) for number, time in enumerate(starts)]
+        events += [(time, 4, number) for number, time in enumerate(self.end) if time != NEVER]
+        for number, time in enumerate(self.call_end):
+            if time != NEVER:  # A call that ended in the tick it started in has not ended before it started.
+                events.append((time, 3 if time <= starts[number] else 1, number))
+        return sorted(events)
 
     def _recent(
         self, now: int, flight: dict[int, None], recent: Sequence[deque[tuple[int, int]]], late_ns: int
@@ -139,6 +150,16 @@ class Timeline:
         for source, events in enumerate(recent):
             found += [(source, now - time, reference) for time, reference in reversed(events) if time >= horizon]
         return found
+
+
+def _turns(kinds: Sequence[int]) -> list[int]:
+    """The place of each among those of its kind."""
+    counts: dict[int, int] = {}
+    turns = []
+    for kind in kinds:
+        turns.append(counts.get(kind, 0))
+        counts[kind] = turns[-1] + 1
+    return turns
 
 
 def _label(call: Call, numbers: dict[str, int]) -> int:

@@ -12,10 +12,11 @@ Calls are considered one by one here; that a request answers once, and makes so 
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import accumulate
 
 from traceaudit.correlation.inference.gaps import BINS, bin_of, smoothed
 from traceaudit.correlation.inference.matching import Option, matched
-from traceaudit.correlation.inference.timeline import Stimulus, Timeline
+from traceaudit.correlation.inference.timeline import NEVER, Stimulus, Timeline
 
 ROUNDS = 8
 SAMPLE = 1200
@@ -23,6 +24,9 @@ SAMPLE = 1200
 
 NEGLIGIBLE = 1e-5
 """Triggers less probable than this are not considered any further."""
+
+FEWEST_LEFT = 0.01
+"""The share of requests in flight at an age is not taken for less than this."""
 
 type Trigger = tuple[int, float]
 """A reference (request, or ``~call``) and its probability of being what the call reacted to."""
@@ -88,14 +92,17 @@ class Triggering:
 
     def _weights(self, call: int) -> tuple[list[float], float]:
         edge, edges, rates, flat = self.timeline.edge[call], len(self.timeline.words.edges), self.rates, self._flat
-        weights = [rates.get(source * edges + edge, flat)[position] * inverse for source, position, inverse, _ in self._coded[call]]
+        weights = [
+            rates.get(source * edges + edge, flat)[position] * inverse
+            for source, position, inverse, _ in self._coded[call]
+        ]
         return weights, sum(weights) + self.background[edge]
 
     def _learn(self) -> None:
         timeline, edges = self.timeline, len(self.timeline.words.edges)
         step = max(1, len(self._coded) // SAMPLE)
         sample = range(0, len(self._coded), step)
-        events = self._event_counts()
+        events, at_risk, everyone = self._event_counts(), self._at_risk(), [1.0] * BINS
         for _ in range(ROUNDS):
             gained: defaultdict[int, list[float]] = defaultdict(lambda: [0.0] * BINS)
             idle: defaultdict[int, float] = defaultdict(float)
@@ -107,12 +114,32 @@ class Triggering:
                 idle[edge] += self.background[edge] / total
             self._explained = {key: (step * sum(histogram), smoothed(histogram)) for key, histogram in gained.items()}
             self.rates = {
-                key: [value * count / max(1, events[key // edges]) for value in density]
+                key: [
+                    value * count / (max(1, events[key // edges]) * share)
+                    for value, share in zip(density, at_risk.get(key // edges, everyone), strict=True)
+                ]
                 for key, (count, density) in self._explained.items()
             }
             self.background = {
                 edge: min(self._most[edge], (step * idle[edge] + 0.5) / timeline.span_ns) for edge in self.background
             }
+
+    def _at_risk(self) -> dict[int, list[float]]:
+        """Per route the share of requests still in flight at each age.
+
+        Requests that make no call are answered and gone; those that are still there are the likelier to make one.
+        """
+        timeline = self.timeline
+        gone: defaultdict[int, list[float]] = defaultdict(lambda: [0.0] * BINS)
+        for route, start, end in zip(timeline.route, timeline.start, timeline.end, strict=True):
+            if end != NEVER:
+                gone[route][bin_of(max(0, end - start), timeline.tick_ns)] += 1.0
+        shares: dict[int, list[float]] = {}
+        for route, counts in gone.items():
+            total = timeline.route.count(route)
+            left = [1.0 - before / total for before in accumulate(counts, initial=0.0)][:BINS]
+            shares[route] = [max(FEWEST_LEFT, share) for share in left]
+        return shares
 
     def _event_counts(self) -> list[int]:
         routes, edges = len(self.timeline.words.routes), len(self.timeline.words.edges)

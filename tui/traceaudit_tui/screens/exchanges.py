@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
@@ -63,7 +62,8 @@ class ExchangeList(AuditScreen):
         super().__init__()
         self._run_id: int | None = None
         self._last = 0
-        self._exchanges: dict[int, Exchange] = {}
+        self._faulty: frozenset[int] = frozenset()
+        self._faulty_at = -1
 
     def body(self) -> Iterable[Widget]:
         """The list."""
@@ -143,23 +143,21 @@ class ExchangeList(AuditScreen):
         if run is None:
             return
 
-        def read() -> array[int]:
-            with self.inspector.audit.apart() as audit:
-                faulty = audit.faulty_keys(run.id)
+        stamp = self.inspector.stamp
+
+        def find() -> int | None:
+            if self._faulty_at != stamp:
+                with self.inspector.audit.apart() as audit:
+                    self._faulty, self._faulty_at = frozenset(audit.faulty_keys(run.id)), stamp
             # By position in the list, which follows the time of the start and not the key.
-            return array("q", (i for i, key in enumerate(rows.keys) if _has(faulty, key)))
+            places = range(rows.cursor + 1, len(rows.keys)) if by > 0 else range(rows.cursor - 1, -1, -1)
+            return next((place for place in places if rows.keys[place] in self._faulty), None)
 
-        places = await asyncio.to_thread(read)
-        at = bisect_right(places, rows.cursor) if by > 0 else bisect_left(places, rows.cursor) - 1
-        if 0 <= at < len(places):
-            rows.cursor = places[at]
-        else:
+        place = await asyncio.to_thread(find)
+        if place is None:
             self.notify("No further finding in this list.", markup=False)
-
-
-def _has(keys: array[int], key: int) -> bool:
-    at = bisect_left(keys, key)
-    return at < len(keys) and keys[at] == key
+        else:
+            rows.cursor = place
 
 
 def _findings(exchange: Exchange) -> Cell:

@@ -176,6 +176,8 @@ class FindingScreen(AuditScreen):
         place = f"{self._index + 1:,} of {total:,}" if self._keys else f"one of {total:,}"
         seen: Part = (f"← {place} →", "bold $text-primary" if total > 1 else MUTED)
         self._head.occurrence = [[seen, (f"  {clock(call.started_ns)}", MUTED)]]
+        if call.id != self._finding.outbound_id and self._finding.outbound_id:
+            self._head.occurrence.append([(f"the words above are of {name(self._finding.outbound_id)}", MUTED)])
         self._head.occurrence += [[outcome_part(each)] for each in self.inspector.audit.judged(call.id)]
         self._head.changed()
 

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from traceaudit.safe import safe
-from traceaudit_tui.compare import format_of
+from traceaudit_tui.compare import concerns
 from traceaudit_tui.rows import Cell as MatrixCell
 from traceaudit_tui.rows import Finding
 from traceaudit_tui.screens.base import AuditScreen
@@ -115,7 +115,7 @@ class FindingsScreen(AuditScreen):
         if self.only is None:
             return True
         same_edge = finding.edge is not None and finding.edge.id == self.only.edge.id
-        return same_edge and format_of(finding.header) == self.only.format
+        return same_edge and concerns(finding.header, self.only.format)
 
     @work(exclusive=True, group="sparks")
     async def _read_sparks(self) -> None:

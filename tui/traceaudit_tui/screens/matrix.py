@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from traceaudit.safe import safe
-from traceaudit_tui.compare import format_of
+from traceaudit_tui.compare import concerns
 from traceaudit_tui.rows import Cell, Finding
 from traceaudit_tui.screens.base import AuditScreen
 from traceaudit_tui.screens.finding import FindingScreen
@@ -102,7 +102,7 @@ class MatrixScreen(AuditScreen):
         return [
             each
             for each in self.inspector.summary.findings
-            if each.edge is not None and each.edge.id == cell.edge.id and format_of(each.header) == cell.format
+            if each.edge is not None and each.edge.id == cell.edge.id and concerns(each.header, cell.format)
         ]
 
     def on_outcome_grid_moved(self, event: OutcomeGrid.Moved) -> None:

@@ -1,0 +1,218 @@
+"""The audit: exchanges in; links, outcomes and findings out.
+
+Theory of operation. :class:`Audit` does no I/O and reads no clock: a live proxy, a recorded log and a property test
+drive the same object with the same calls, in the order of their times, and get the same answers. An inbound request is
+remembered when it is delivered; an outbound call is decided when it starts, since only what was there by then can have
+caused it. Its candidate causes share the probability; every rule is checked under each of them, and the shares of those
+that break it are summed. So a call without any header is a sure drop when every request that may have made it had one.
+
+A verdict leans on the rate of uncaused calls, which is learned as the run goes on. :meth:`Audit.settle` weighs the
+findings anew by all that is known; links and outcomes keep what was known at their time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from traceaudit.correlation import Activity, Attribution, Identifiers, Inbound, attribute
+from traceaudit.exchange import Direction, Exchange, Link, Outcome, Severity
+from traceaudit.findings import WORTH_SAYING, Accusation, Edge, Finding, FindingsBook
+from traceaudit.formats import Context, Format, Malformed, read
+from traceaudit.outcomes import Contexts, Judgement, judge
+from traceaudit.routes import route_of
+from traceaudit.rules import RULES, Call, Rule, Violation
+
+DEFAULT_REQUIRE = ("traceparent", "b3", "x-request-id")
+GRACE_NS = 250_000_000
+"""How long after its response a request's late work is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """What the core needs to know of the configuration."""
+
+    require: frozenset[str] = frozenset(DEFAULT_REQUIRE)
+    rules: tuple[Rule, ...] = RULES
+    severities: Mapping[str, Severity] = field(default_factory=dict)
+    grace_ns: int = GRACE_NS
+
+
+@dataclass(frozen=True, slots=True)
+class FormatOutcome:
+    """What became of one format on a call: the likeliest outcome, its share, and the cause it is judged against."""
+
+    judgement: Judgement
+    inbound_id: str | None
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All that was decided of one outbound call. ``edge`` is ``None`` when nothing is likely to have caused it."""
+
+    outbound_id: str
+    links: list[Link]
+    outcomes: list[FormatOutcome]
+    edge: Edge | None
+    accusations: list[tuple[Finding, Accusation]]
+
+
+class Audit:
+    """One run's audit; feed it :meth:`begin` and :meth:`end` in the order of time."""
+
+    def __init__(self, settings: AuditSettings | None = None) -> None:
+        self._settings = settings or AuditSettings()
+        self._identifiers = Identifiers()
+        self._activity = Activity(self._settings.grace_ns)
+        self._continued = 0
+        self._copied = 0
+        self.findings = FindingsBook(self._settings.require, self._settings.severities)
+        self.linked = 0
+        """Calls whose cause is known (a request, at 0.95 or more)."""
+
+    def advance(self, now_ns: int) -> None:
+        """Tells that the service was watched until now; idle time counts as evidence."""
+        self._activity.advance(now_ns)
+
+    def begin(self, exchange: Exchange) -> Verdict | None:
+        """A request was delivered to the service, or a call left it; for a call, what was decided of it."""
+        self._activity.advance(exchange.started_ns)
+        contexts = read(exchange.request_headers)
+        route = route_of(exchange.method, exchange.path)
+        if exchange.direction is Direction.INBOUND:
+            inbound = Inbound(exchange, contexts, route)
+            self._identifiers.add(inbound)
+            self._activity.begin(inbound)
+            return None
+        return self._decide(exchange, contexts, route)
+
+    def end(self, exchange: Exchange) -> None:
+        """An exchange is over, at its ``ended_ns``."""
+        if exchange.direction is Direction.INBOUND and exchange.ended_ns is not None:
+            self._activity.advance(exchange.ended_ns)
+            self._activity.end(exchange.id, exchange.ended_ns)
+
+    def settle(self, now_ns: int | None = None) -> None:
+        """Weighs every finding anew by what is now known of uncaused calls."""
+        if now_ns is not None:
+            self.advance(now_ns)
+        for finding in self.findings:
+            edge = _edge_key(finding.edge.outbound_authority, finding.edge.outbound_route)
+            weighed = [
+                (
+                    each.probability
+                    if phase is None
+                    else each.given_caused * (1 - self._activity.uncaused(edge, phase)),
+                    each,
+                )
+                for phase, each in finding.clearest.items()
+            ]
+            finding.probability, finding.example = max(weighed, key=lambda pair: pair[0])
+
+    # --- one call -----------------------------------------------------------------------------------------------------
+
+    def _decide(self, outbound: Exchange, sent: Contexts, route: str) -> Verdict:
+        key = _edge_key(outbound.authority, route)
+        self._activity.count(key)
+        attribution = attribute(key, sent, self._identifiers, self._activity)
+        calls = [
+            (self._call(cause.inbound, outbound, sent), cause.probability)
+            for cause in attribution.causes
+            if cause.inbound is not None and cause.probability > 1e-6
+        ]
+        for cause in attribution.causes:
+            if cause.inbound is not None:
+                self._activity.learn(key, cause.inbound, cause.probability)
+        links = attribution.links(outbound.id)
+        chosen = links[0]
+        edge = None
+        if chosen.inbound_id is not None:
+            routes = sorted(
+                {route_of(call.inbound.method, call.inbound.path) for call, p in calls if p >= 0.05 * calls[0][1]}
+            )
+            edge = self.findings.edge(" | ".join(routes), outbound.authority, route)
+            caused = sum(probability for _, probability in calls)
+            if caused >= 0.95:
+                self.linked += 1
+            self._watch_kind(calls[0][0])
+        return Verdict(
+            outbound.id,
+            links,
+            _outcomes(calls) if edge else [],
+            edge,
+            self._accusations(edge, calls, attribution) if edge else [],
+        )
+
+    def _call(self, inbound: Inbound, outbound: Exchange, sent: Contexts) -> Call:
+        def owner_of(context: Context) -> str | None:
+            carriers = self._identifiers.carriers(context)
+            return None if inbound.id in carriers else next(iter(carriers), None)
+
+        judgements = judge(inbound.contexts, sent, owner_of)
+        return Call(inbound.exchange, outbound, inbound.contexts, sent, judgements, self._participant())
+
+    def _watch_kind(self, call: Call) -> None:
+        """Counts whether the service makes span ids of its own or copies those it got."""
+        for format_ in (Format.TRACEPARENT, Format.B3, Format.B3MULTI):
+            was, now = call.carried.get(format_), call.sent.get(format_)
+            if isinstance(was, Malformed) or isinstance(now, Malformed) or was is None or now is None:
+                continue
+            if was.span_id is not None and was.trace_id == now.trace_id:
+                if was.span_id == now.span_id:
+                    self._copied += 1
+                else:
+                    self._continued += 1
+                return
+
+    def _participant(self) -> bool | None:
+        if self._copied == self._continued:
+            return None
+        return self._continued > self._copied
+
+    def _accusations(
+        self, edge: Edge, calls: list[tuple[Call, float]], attribution: Attribution
+    ) -> list[tuple[Finding, Accusation]]:
+        caused = sum(probability for _, probability in calls)
+        broken: dict[str, tuple[Rule, Violation, Call, float]] = {}
+        for call, probability in calls:
+            for rule in self._settings.rules:
+                violation = rule.check(call)
+                if violation is None:
+                    continue
+                _, said, likeliest, so_far = broken.get(rule.code, (rule, violation, call, 0.0))
+                broken[rule.code] = (rule, said, likeliest, so_far + probability)
+        found: list[tuple[Finding, Accusation]] = []
+        for rule, violation, call, probability in broken.values():
+            if probability >= WORTH_SAYING:
+                accusation = Accusation(
+                    rule,
+                    violation,
+                    call.outbound.id,
+                    call.inbound.id,
+                    call.outbound.started_ns,
+                    probability,
+                    probability / caused,
+                    attribution.phase,
+                )
+                found.append((self.findings.add(edge, accusation), accusation))
+        return found
+
+
+def _outcomes(calls: list[tuple[Call, float]]) -> list[FormatOutcome]:
+    """Per format the outcome that the candidates' shares favour."""
+    shares: dict[Format, dict[Outcome, float]] = {}
+    for call, probability in calls:
+        for format_, judgement in call.judgements.items():
+            by_outcome = shares.setdefault(format_, {})
+            by_outcome[judgement.outcome] = by_outcome.get(judgement.outcome, 0.0) + probability
+    found: list[FormatOutcome] = []
+    for format_, by_outcome in shares.items():
+        best = max(by_outcome, key=lambda outcome: by_outcome[outcome])
+        call = next(call for call, _ in calls if (judged := call.judgements.get(format_)) and judged.outcome is best)
+        found.append(FormatOutcome(call.judgements[format_], call.inbound.id, round(by_outcome[best], 6)))
+    return found
+
+
+def _edge_key(authority: str, route: str) -> str:
+    return f"{authority} {route}"

@@ -1,0 +1,118 @@
+"""Keeps what is in flight and how often calls happen in each phase, from which the rate of uncaused calls is learned.
+
+Theory of operation. Time is in one of three phases: *busy* (a request is in flight), *tail* (none is, but one ended
+less than the grace period ago, so late work may still go on) and *idle*. Calls that nothing caused do not care about phases;
+caused ones never start in idle times. So the rate of a route's calls while idle is the rate of its uncaused calls, and
+the share of uncaused ones among its busy calls is that rate over the busy rate::
+
+    p(uncaused | busy) = (n_idle + EPSILON) / (T_idle + T_busy / n_busy)  *  T_busy / n_busy
+
+With no idle call ever seen, ``EPSILON`` of one stands in (few services call on their own), and the more idle time was
+watched, the less it weighs. With no idle time watched at all the share is ``EPSILON``: not enough to accuse anybody.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from enum import StrEnum
+
+from traceaudit.correlation.identifiers import Inbound
+
+EPSILON = 0.1
+"""Idle calls that are supposed where none was seen: of routes like this, one in ten is called by nobody's request."""
+
+
+class Phase(StrEnum):
+    """What the service was doing."""
+
+    BUSY = "busy"
+    TAIL = "tail"
+    IDLE = "idle"
+
+
+class Activity:
+    """What is in flight now, what ended a moment ago, and the counts of each phase."""
+
+    def __init__(self, grace_ns: int) -> None:
+        self.grace_ns = grace_ns
+        self.in_flight: dict[str, Inbound] = {}
+        self.ended: deque[Inbound] = deque()
+        self._now_ns: int | None = None
+        self._time_ns: dict[Phase, int] = dict.fromkeys(Phase, 0)
+        self._calls: Counter[tuple[str, Phase]] = Counter()
+        self._caused: dict[tuple[str, str, Phase], float] = {}
+
+    def advance(self, now_ns: int) -> None:
+        """Lets time pass: what ended longer than the grace period ago is no longer a candidate."""
+        before = self._now_ns
+        if before is None or now_ns <= before:
+            self._now_ns = now_ns if before is None else before
+            return
+        if self.in_flight:
+            self._time_ns[Phase.BUSY] += now_ns - before
+        else:
+            last = self.ended[-1].ended_ns if self.ended else None
+            until = before if last is None else min(max(before, last + self.grace_ns), now_ns)
+            self._time_ns[Phase.TAIL] += until - before
+            self._time_ns[Phase.IDLE] += now_ns - until
+        self._now_ns = now_ns
+        while self.ended and (self.ended[0].ended_ns or 0) + self.grace_ns < now_ns:
+            self.ended.popleft()
+
+    def begin(self, inbound: Inbound) -> None:
+        """An inbound request was delivered to the service."""
+        self.in_flight[inbound.id] = inbound
+
+    def end(self, inbound_id: str, at_ns: int) -> None:
+        """An inbound request's response is over."""
+        inbound = self.in_flight.pop(inbound_id, None)
+        if inbound is not None:
+            inbound.ended_ns = at_ns
+            self.ended.append(inbound)
+
+    @property
+    def phase(self) -> Phase:
+        """What the service is doing now."""
+        if self.in_flight:
+            return Phase.BUSY
+        return Phase.TAIL if self.ended else Phase.IDLE
+
+    def candidates(self) -> list[Inbound]:
+        """The requests that may have caused a call made now: those in flight, then those that ended a moment ago."""
+        return [*self.in_flight.values(), *self.ended]
+
+    def count(self, edge: str) -> None:
+        """A call on this edge (outbound authority and route) started now."""
+        self._calls[edge, self.phase] += 1
+
+    def learn(self, edge: str, inbound: Inbound, share: float = 1.0) -> None:
+        """A call on this edge was caused by a request of this route, with this probability."""
+        key = (edge, inbound.route, Phase.BUSY if inbound.ended_ns is None else Phase.TAIL)
+        self._caused[key] = self._caused.get(key, 0.0) + share
+
+    def affinity(self, edge: str, inbound: Inbound) -> float:
+        """How readily requests of this route cause calls on this edge in their present phase; a weight, not a share.
+
+        Calls after the response are the exception until they have been seen: one to a hundred.
+        """
+        phase = Phase.BUSY if inbound.ended_ns is None else Phase.TAIL
+        prior = 0.5 if phase is Phase.BUSY else 0.005
+        return self._caused.get((edge, inbound.route, phase), 0.0) + prior
+
+    def uncaused(self, edge: str, phase: Phase) -> float:
+        """The probability that a call on this edge, made in this phase, was caused by no request."""
+        if phase is Phase.IDLE:
+            return 1.0
+        calls = max(self._calls[edge, phase], 1)
+        spacing = self._time_ns[phase] / calls
+        watched = self._time_ns[Phase.IDLE] + spacing
+        idle_calls = self._calls[edge, Phase.IDLE] + EPSILON
+        return min(1.0, idle_calls / watched * spacing) if watched else EPSILON
+
+    def numbers(self, edge: str, phase: Phase) -> dict[str, object]:
+        """The counts behind :meth:`uncaused`, for a person."""
+        return {
+            "idle_calls": self._calls[edge, Phase.IDLE],
+            "idle_seconds": round(self._time_ns[Phase.IDLE] / 1e9, 3),
+            "uncaused_share": round(self.uncaused(edge, phase), 6),
+        }

@@ -1,0 +1,140 @@
+"""Decides which inbound request caused an outbound call, and how sure that is; DESIGN 5.
+
+A surviving identifier that one request brought decides. Where identifiers name several requests, or none survive, the
+requests that may have caused the call share the probability that anything caused it, by how readily requests of their
+route make such calls. What is left over is that nothing did: a poller, a ticker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from traceaudit.correlation.activity import Activity, Phase
+from traceaudit.correlation.identifiers import Contexts, Identifiers, Inbound
+from traceaudit.exchange import Link, Method
+from traceaudit.formats import Context, Format
+
+SURVIVED = 0.9999
+"""The probability of a link by identifier: what is left is a client that repeats an id after the call."""
+
+_SHOWN = 8
+"""Candidates that are kept of one call; the others' share is added to none of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One candidate: a request, or nothing (``None``), and its share."""
+
+    inbound: Inbound | None
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Every candidate of one call, the likeliest first; shares sum to 1.
+
+    ``phase`` is set when the shares lean on the learned rate of uncaused calls, which may still change.
+    """
+
+    causes: tuple[Cause, ...]
+    method: Method
+    evidence: dict[str, object]
+    phase: Phase | None = None
+
+    def links(self, outbound_id: str) -> list[Link]:
+        """The candidates as links; rank 1 is the chosen one."""
+        shown = [cause for cause in self.causes if cause.probability > 1e-6][:_SHOWN]
+        return [
+            Link(
+                outbound_id,
+                cause.inbound.id if cause.inbound else None,
+                self.method,
+                round(cause.probability, 6),
+                rank,
+                self.evidence if rank == 1 else {},
+            )
+            for rank, cause in enumerate(shown, 1)
+        ]
+
+
+def attribute(edge: str, sent: Contexts, identifiers: Identifiers, activity: Activity) -> Attribution:
+    """The candidates of a call that starts now on this edge, carrying these contexts."""
+    named = _named(sent, identifiers)
+    if not named:
+        return _by_presence(edge, activity)
+    common = _common(list(named.values()))
+    if not common:
+        return _mixed(edge, named, activity)
+    if len(common) > 1:
+        common = _narrowed(sent, common)
+    method = Method.REQUEST_ID if set(named) == {Format.REQUEST_ID} else Method.TRACE_ID
+    evidence: dict[str, object] = {"formats": [format_.value for format_ in named], "carried_by": len(common)}
+    if len(common) == 1:
+        (inbound,) = common.values()
+        return Attribution((Cause(inbound, SURVIVED), Cause(None, 1 - SURVIVED)), method, evidence)
+    live = [inbound for inbound in common.values() if inbound.ended_ns is None] or list(common.values())
+    return Attribution(_shared(edge, live, 1 - SURVIVED, activity), method, evidence | {"in_flight": len(live)})
+
+
+def _named(sent: Contexts, identifiers: Identifiers) -> dict[Format, dict[str, Inbound]]:
+    """The requests that each format on the call names; formats that name none are left out."""
+    named: dict[Format, dict[str, Inbound]] = {}
+    for format_, context in sent.items():
+        if isinstance(context, Context) and (carriers := identifiers.carriers(context)):
+            named[format_] = carriers
+    return named
+
+
+def _common(sets: list[dict[str, Inbound]]) -> dict[str, Inbound]:
+    first, *others = sorted(sets, key=len)
+    return {id_: inbound for id_, inbound in first.items() if all(id_ in other for other in others)}
+
+
+def _narrowed(sent: Contexts, common: dict[str, Inbound]) -> dict[str, Inbound]:
+    """Those of several requests of one trace whose very span the call copies, if that tells them apart."""
+    same_span = {
+        id_: inbound
+        for id_, inbound in common.items()
+        if any(
+            isinstance(now, Context)
+            and now.span_id is not None
+            and isinstance(was := inbound.contexts.get(format_), Context)
+            and was.span_id == now.span_id
+            for format_, now in sent.items()
+        )
+    }
+    return same_span or common
+
+
+def _mixed(edge: str, named: dict[Format, dict[str, Inbound]], activity: Activity) -> Attribution:
+    """Identifiers of several requests on one call: each may be the cause, and whichever is, the others leaked."""
+    union = {id_: inbound for carriers in named.values() for id_, inbound in carriers.items()}
+    live = [inbound for inbound in union.values() if inbound.ended_ns is None] or list(union.values())
+    evidence: dict[str, object] = {
+        "identifiers_name": {format_.value: sorted(carriers)[:3] for format_, carriers in named.items()}
+    }
+    return Attribution(_shared(edge, live, 1 - SURVIVED, activity), Method.TRACE_ID, evidence)
+
+
+def _by_presence(edge: str, activity: Activity) -> Attribution:
+    """No identifier survived: whoever was there may have caused it, or nothing did."""
+    phase = activity.phase
+    candidates = activity.candidates()
+    nothing = activity.uncaused(edge, phase)
+    method = Method.ISOLATED if len(candidates) <= 1 else Method.TIMING
+    evidence: dict[str, object] = {
+        "in_flight": len(activity.in_flight),
+        "ended_recently": len(candidates) - len(activity.in_flight),
+        **activity.numbers(edge, phase),
+    }
+    return Attribution(_shared(edge, candidates, nothing, activity), method, evidence, phase)
+
+
+def _shared(edge: str, candidates: Iterable[Inbound], nothing: float, activity: Activity) -> tuple[Cause, ...]:
+    weights = [(inbound, activity.affinity(edge, inbound)) for inbound in candidates]
+    total = sum(weight for _, weight in weights)
+    causes = [Cause(inbound, (1 - nothing) * weight / total) for inbound, weight in weights]
+    if not causes:
+        return (Cause(None, 1.0),)
+    return tuple(sorted([*causes, Cause(None, nothing)], key=lambda cause: -cause.probability))
