@@ -13,8 +13,8 @@ import pytest
 import sample
 from driving import settle
 
+from traceaudit.store.opening import NotAnAuditError, open_audit
 from traceaudit_tui.app import Inspector, run
-from traceaudit_tui.opening import NotAnAuditError, open_audit
 from traceaudit_tui.queries import Audit
 
 

@@ -1,0 +1,1 @@
+"""Recorded sources of exchanges."""

@@ -1,0 +1,59 @@
+"""The command line. Each command is a module of its own, imported only when it is asked for.
+
+Importing mitmproxy or Textual takes seconds; `traceaudit check` and `--help` must not pay for them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import ClassVar
+
+import click
+
+from traceaudit import __version__
+
+_EPILOG = """\b
+Examples:
+  traceaudit demo
+  traceaudit run --inbound 15006:8080 -- ./my-service
+  traceaudit check audit.db
+
+Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage or configuration; 3 inconclusive; 4 bad input;
+130 interrupted before anything was audited."""
+
+
+class _Commands(click.Group):
+    """A group that knows its commands by name and imports one when it is called."""
+
+    SUMMARIES: ClassVar[dict[str, str]] = {
+        "run": "Start a service with its calls captured, and audit it.",
+        "proxy": "Audit around a service that someone else starts.",
+        "analyze": "Audit recorded exchanges.",
+        "check": "Give the verdict for CI.",
+        "report": "Show the findings, for people and machines.",
+        "export": "Write the audit database in another form.",
+        "tui": "Browse an audit database in the terminal.",
+        "rule": "Show a rule's page, or list the rules.",
+        "config": "Show the settings and where each came from.",
+        "demo": "Audit a small Go shop with planted faults.",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
+        return list(self.SUMMARIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  (click's signature)
+        if cmd_name not in self.SUMMARIES:
+            return None
+        module = importlib.import_module(f"traceaudit.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  (click's)
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.SUMMARIES.items()))
+
+
+@click.group(cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="traceaudit", message="%(prog)s %(version)s")
+def main() -> None:
+    """Find where a service drops, changes or mixes up trace headers, before it goes into a service mesh."""

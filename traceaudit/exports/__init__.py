@@ -1,0 +1,1 @@
+"""The audit database in other forms, one file a form."""

@@ -1,0 +1,1 @@
+"""The findings for people and machines, one file a form."""

@@ -1,0 +1,1 @@
+"""The audit database: its schema, its writer, its reader."""

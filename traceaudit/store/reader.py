@@ -1,28 +1,35 @@
 """Reads an audit database for reports, checks and exports; it never writes.
 
-Whatever is wrong with the file is said in one sentence: :class:`FileNotFoundError` when it is not there,
-:class:`NotAnAuditError` when it is something else or was made by another version.
+Whatever is wrong with the file is said in one sentence when it is opened: :class:`FileNotFoundError` when it is not
+there, :class:`NotAnAuditError` when it is something else or was made by another version. A file that goes bad later
+raises ``sqlite3.Error``.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from traceaudit.exchange import Direction, Exchange, Header
 from traceaudit.formats.context import Format
+from traceaudit.store.opening import NotAnAuditError, open_audit
 
+__all__ = ["REDACTED", "AuditReader", "FindingRow", "HeaderRow", "NotAnAuditError", "OutcomeRow", "Run"]
 
-class NotAnAuditError(Exception):
-    """The file is there, but is not an audit database that this version can read; the message is for people."""
+REDACTED = "[redacted]"
+"""What stands for a value that never reached the disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run and its totals. ``linked`` counts calls whose cause is known at 0.95 or more; times are nanoseconds."""
+    """One run and its totals; times are nanoseconds.
+
+    ``linked`` counts calls that some request caused, at 0.95 or more; ``uncaused`` those where nothing is the likeliest
+    cause; ``ambiguous`` the rest of those that were decided.
+    """
 
     id: int
     started_ns: int
@@ -36,11 +43,16 @@ class Run:
     ambiguous: int
     dropped: int
     audit_errors: int
+    version: str = ""
+    settings: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """A finding as the reports show it; ids refer to exchanges."""
+    """A finding as the reports show it; ids refer to exchanges.
+
+    The routes and the authority are empty and the ids ``None`` where no call is accused (a route that saw no request).
+    """
 
     id: int
     code: str
@@ -55,8 +67,8 @@ class FindingRow:
     message: str
     expected: str
     observed: str
-    inbound_id: str
-    outbound_id: str
+    inbound_id: str | None
+    outbound_id: str | None
     occurrences: int
     first_ns: int
     last_ns: int
@@ -64,28 +76,46 @@ class FindingRow:
     function: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class HeaderRow:
+    """One header field as it was sent; ``value`` is empty where it was ``redacted``."""
+
+    name: str
+    value: str
+    redacted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    """What became of one format on a call."""
+
+    format: str
+    outcome: str
+    probability: float
+    detail: str
+
+
 _EXCHANGE = """select id, direction, started_ns, response_started_ns, ended_ns, method, scheme, authority, path,
     http_version, status, error, connection_id, client_address, server_address, minted from exchanges"""
 
 
 class AuditReader:
-    """A read-only view of an audit database."""
+    """The audit database as it is at one moment: what is written while it is read is not seen.
+
+    It is a context manager that closes itself.
+    """
 
     def __init__(self, path: Path) -> None:
-        if not path.exists():
-            raise FileNotFoundError(
-                f"{path}: there is no such file; `traceaudit run` or `traceaudit analyze` makes one"
-            )
-        if path.is_dir():
-            raise NotAnAuditError(f"{path} is a directory, not an audit database")
-        try:
-            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-            self._db.execute("pragma busy_timeout = 2000")
-            tables = {name for (name,) in self._db.execute("select name from sqlite_master where type = 'table'")}
-        except sqlite3.Error as error:
-            raise NotAnAuditError(f"{path} is not an audit database: {error}") from error
-        if not {"runs", "exchanges", "findings", "links"} <= tables:
-            raise NotAnAuditError(f"{path} is not an audit database: it has no table of findings")
+        self.path = path
+        self._db, _ = open_audit(path)
+        self._db.row_factory = None
+        self._db.execute("begin")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Lets the file go."""
@@ -103,8 +133,10 @@ class AuditReader:
         return self._run(row) if row else None
 
     def _run(self, row: tuple[int]) -> Run:
-        started, ended, command, service, dropped, errors = self._db.execute(
-            "select started_ns, ended_ns, command, service, dropped_exchanges, audit_errors from runs where id = ?", row
+        started, ended, command, service, dropped, errors, version, settings = self._db.execute(
+            "select started_ns, ended_ns, command, service, dropped_exchanges, audit_errors, version, settings"
+            " from runs where id = ?",
+            row,
         ).fetchone()
         counts = dict(
             self._db.execute("select direction, count(*) from exchanges where run_id = ? group by direction", row)
@@ -121,31 +153,35 @@ class AuditReader:
             row,
         ).fetchone()
         return Run(
-            row[0],
-            started,
-            ended,
-            command or "",
-            service or "",
-            counts.get("inbound", 0),
-            counts.get("outbound", 0),
-            linked,
-            uncaused,
-            ambiguous,
-            dropped or 0,
-            errors or 0,
+            id=row[0],
+            started_ns=started or 0,
+            ended_ns=ended,
+            command=command or "",
+            service=service or "",
+            inbound=counts.get("inbound", 0),
+            outbound=counts.get("outbound", 0),
+            linked=linked,
+            uncaused=uncaused,
+            ambiguous=ambiguous,
+            dropped=dropped or 0,
+            audit_errors=errors or 0,
+            version=version or "",
+            settings=_object(settings),
         )
 
     def findings(self, run_id: int) -> list[FindingRow]:
         """A run's findings, the most severe and surest first."""
         rows = self._db.execute(
             """
-            select findings.id, code, slug, severity, confidence, probability, inbound_route, outbound_authority,
-                   outbound_route, header, message, expected, observed, inbound_id, outbound_id, occurrences, first_ns,
-                   last_ns, location, function
-            from findings join edges on edges.id = findings.edge_id where findings.run_id = ?
+            select findings.id, code, coalesce(slug, ''), coalesce(severity, ''), coalesce(confidence, ''),
+                   coalesce(probability, 0.0), coalesce(inbound_route, ''), coalesce(outbound_authority, ''),
+                   coalesce(outbound_route, ''), coalesce(header, ''), coalesce(message, ''), coalesce(expected, ''),
+                   coalesce(observed, ''), inbound_id, outbound_id, coalesce(occurrences, 0), coalesce(first_ns, 0),
+                   coalesce(last_ns, 0), location, function
+            from findings left join edges on edges.id = findings.edge_id where findings.run_id = ?
             order by case severity when 'error' then 0 when 'warning' then 1 else 2 end,
                      case confidence when 'proven' then 0 when 'probable' then 1 else 2 end,
-                     code, inbound_route, outbound_authority, outbound_route
+                     code, inbound_route, outbound_authority, outbound_route, findings.id
             """,
             (run_id,),
         )
@@ -157,7 +193,16 @@ class AuditReader:
             "select inbound_id, method, probability, evidence from links where outbound_id = ? order by rank",
             (outbound_id,),
         )
-        return [(id_, method, probability, json.loads(evidence or "{}")) for id_, method, probability, evidence in rows]
+        return [(id_, method, probability, _object(evidence)) for id_, method, probability, evidence in rows]
+
+    def outcomes(self, outbound_id: str) -> list[OutcomeRow]:
+        """What became of each format on a call."""
+        rows = self._db.execute(
+            "select format, outcome, probability, coalesce(detail, '') from outcomes where outbound_id = ?"
+            " order by format",
+            (outbound_id,),
+        )
+        return [OutcomeRow(*row) for row in rows]
 
     def matrix(self, run_id: int) -> list[tuple[str, str, str, str, str, int, float]]:
         """The propagation matrix: inbound route, outbound authority, outbound route, format, outcome, count, share."""
@@ -173,10 +218,19 @@ class AuditReader:
         """Calls that no request caused: authority, route and how often."""
         return list(
             self._db.execute(
-                "select authority, route, count(*) from uncaused_calls where run_id = ? group by 1, 2 order by 3 desc",
+                "select authority, coalesce(route, method || ' ' || path), count(*) from uncaused_calls"
+                " where run_id = ? group by 1, 2 order by 3 desc, 1, 2",
                 (run_id,),
             )
         )
+
+    def headers(self, exchange_id: str, side: str = "request") -> list[HeaderRow]:
+        """One side's header fields in the order they were sent; ``side`` is ``request`` or ``response``."""
+        rows = self._db.execute(
+            "select name, value, redacted from headers where exchange_id = ? and side = ? order by position",
+            (exchange_id, side),
+        )
+        return [HeaderRow(name, value, bool(redacted)) for name, value, redacted in rows]
 
     def exchange(self, id_: str) -> Exchange | None:
         """One exchange with its headers."""
@@ -196,7 +250,7 @@ class AuditReader:
         for side, name, value, redacted in self._db.execute(
             "select side, name, value, redacted from headers where exchange_id = ? order by side, position", (id_,)
         ):
-            sides[side].append((name, "[redacted]" if redacted else value))
+            sides[side].append((name, REDACTED if redacted else value))
         return Exchange(
             id=str(id_),
             direction=Direction(str(direction)),
@@ -215,5 +269,23 @@ class AuditReader:
             server_address=row[14],  # type: ignore[arg-type]
             request_headers=sides["request"],
             response_headers=sides["response"],
-            minted=[Format(name) for name in json.loads(str(row[15] or "[]"))],
+            minted=_formats(row[15]),
         )
+
+
+def _object(text: object) -> dict[str, object]:
+    """A column of JSON; what another program has put there instead of an object is shown as it is."""
+    try:
+        value = json.loads(str(text)) if text else {}
+    except ValueError:
+        value = str(text)
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _formats(text: object) -> list[Format]:
+    """A JSON list of formats, as far as this version knows them."""
+    try:
+        names = json.loads(str(text)) if text else []
+    except ValueError:
+        return []
+    return [Format(name) for name in names if name in Format] if isinstance(names, list) else []

@@ -1,9 +1,14 @@
 """Writes a run into the audit database; what it has committed survives the death of the process.
 
-Theory of operation. Everything is gathered in memory and goes to the disk in :meth:`AuditWriter.commit`, one transaction
-a call, so that no write lock is held in between (the inspector writes marks into the same file). The proxy commits before
-it lets a response go. An exchange is inserted when it is first committed and updated when it has ended; its links,
-outcomes and occurrences follow it in the same transaction. Times are nanoseconds since the epoch.
+Theory of operation. Everything is gathered in memory and goes to the disk in :meth:`AuditWriter.commit`, one
+transaction a call, so that no write lock is held in between (the inspector writes marks into the same file). The proxy
+commits before it lets a response go. An exchange is inserted when it is first committed and updated when it has ended;
+its links, outcomes and occurrences follow it in the same transaction. Times are nanoseconds since the epoch.
+
+Edges and findings count from one in each run; in the file they get the next free numbers, taken under the lock of the
+transaction that inserts them, so that two runs may write into one file at the same time. What could not be written is
+kept for the next attempt until :meth:`AuditWriter.discard` gives it up; later rows leave out what is lost, so that
+every reference in the file leads somewhere.
 """
 
 from __future__ import annotations
@@ -11,6 +16,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
+from itertools import count
+from operator import attrgetter
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -18,7 +25,7 @@ from sqlite_utils import Database
 from traceaudit import __version__
 from traceaudit.audit import Verdict
 from traceaudit.exchange import Exchange, Header
-from traceaudit.findings import Edge, Finding
+from traceaudit.findings import Finding
 from traceaudit.routes import route_of
 from traceaudit.rules import RULES
 from traceaudit.store.schema import MIGRATIONS
@@ -29,18 +36,28 @@ SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie"
 BUSY_TIMEOUT_MS = 2_000
 """How long a commit waits for somebody else's lock before it is an error."""
 
-_INSERT_EXCHANGE = f"insert into exchanges values ({', '.join('?' * 18)})"
+_INSERT_EXCHANGE = "insert into exchanges values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE_EXCHANGE = """update exchanges set response_started_ns = ?, ended_ns = ?, status = ?, http_version = ?,
     server_address = ?, error = ? where id = ?"""
 _INSERT_HEADER = "insert into headers values (?, ?, ?, ?, ?, ?)"
 _INSERT_LINK = "insert into links values (?, ?, ?, ?, ?, ?)"
 _INSERT_OUTCOME = "insert into outcomes values (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_OCCURRENCE = "insert into finding_occurrences values (?, ?, ?, ?)"
-_UPSERT_FINDING = f"""insert into findings values ({", ".join("?" * 19)})
+_UPSERT_FINDING = """insert into findings values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     on conflict (id) do update set confidence = excluded.confidence, probability = excluded.probability,
     header = excluded.header, message = excluded.message, expected = excluded.expected, observed = excluded.observed,
     inbound_id = excluded.inbound_id, outbound_id = excluded.outbound_id, occurrences = excluded.occurrences,
     first_ns = excluded.first_ns, last_ns = excluded.last_ns"""
+
+
+_REQUEST = attrgetter("started_ns", "response_started_ns", "ended_ns", "method", "scheme", "authority", "path")
+_REST = attrgetter("status", "http_version", "connection_id", "client_address", "server_address", "error")
+_CHANGED = attrgetter(
+    "response_started_ns", "ended_ns", "status", "http_version", "server_address", "error", "id"
+)  # in the order of _UPDATE_EXCHANGE
+_VIOLATION = attrgetter("header", "message", "expected", "observed")
+
+type Row = tuple[object, ...]
 
 
 class DuplicateExchangeError(ValueError):
@@ -97,26 +114,32 @@ class AuditWriter:
             (started_ns, command, service, __version__, json.dumps(settings or {})),
         )
         self.run_id = int(cursor.lastrowid or 0)
-        # Edges and findings count from one in each run; in the file they go on from the last run's.
-        self._edge_base = self._largest("edges")
-        self._finding_base = self._largest("findings")
-        self._known: set[int] = set()
+        self._edge_ids: dict[int, int] = {}
+        self._finding_ids: dict[int, int] = {}
+        self._lost: set[str] = set()
+        self._escaping = False
+        self._said = (0, 0)
         self._new: dict[str, Exchange] = {}
         self._open: dict[str, Exchange] = {}
         self._changed: dict[str, Exchange] = {}
         self._verdicts: list[Verdict] = []
         self._findings: dict[int, Finding] = {}
         self.exchanges = 0
+        """Exchanges begun and not given up."""
         self.dropped = 0
+        """Exchanges that are not in the file; whoever loses some elsewhere adds them."""
         self.errors = 0
-
-    def _largest(self, table: str) -> int:
-        return int(self._db.execute(f"select coalesce(max(id), 0) from {table}").fetchone()[0])  # noqa: S608  (our names)
+        """Errors inside the audit; whoever catches one adds it."""
 
     # --- gathering ----------------------------------------------------------------------------------------------------
 
     def begin(self, exchange: Exchange, verdict: Verdict | None = None) -> None:
-        """Takes an exchange that has begun and what was decided of it."""
+        """Takes an exchange that has begun and what was decided of it.
+
+        Raises :class:`DuplicateExchangeError` when one of its id is still waiting to be written.
+        """
+        if exchange.id in self._new:
+            raise DuplicateExchangeError(exchange.id)
         self._new[exchange.id] = exchange
         self.exchanges += 1
         if verdict is not None:
@@ -136,7 +159,13 @@ class AuditWriter:
     @property
     def pending(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self._new or self._changed or self._verdicts or self._findings)
+        gathered = self._new or self._changed or self._verdicts or self._findings
+        return bool(gathered) or self._said != (self.dropped, self.errors)
+
+    @property
+    def waiting(self) -> int:
+        """Exchanges that are gathered and not yet on the disk."""
+        return len(self._new)
 
     # --- to the disk --------------------------------------------------------------------------------------------------
 
@@ -144,93 +173,145 @@ class AuditWriter:
         """Writes all that was gathered in one transaction.
 
         Raises ``sqlite3.Error`` when the disk or another program forbids it; then all is kept for the next attempt.
+        Raises :class:`DuplicateExchangeError` when an exchange's id is in the file already; then, too, all is kept.
         """
         if not self.pending:
             return
-        self._db.execute("begin immediate")
+        said = (self.dropped, self.errors)
         try:
-            self._write()
-            self._db.execute("commit")
-        except sqlite3.IntegrityError as error:
-            self._db.execute("rollback")
-            if "exchanges.id" in str(error):
-                raise DuplicateExchangeError(self._duplicate()) from error
-            raise
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("rollback")
-            raise
-        self._known.update(edge.id for edge in self._edges())
+            edge_ids, finding_ids = self._transact()
+        except UnicodeEncodeError:
+            # A lone surrogate (a path that is no UTF-8, a log's "\\ud800"), which SQLite's text cannot hold.
+            self._escaping = True
+            try:
+                edge_ids, finding_ids = self._transact()
+            finally:
+                self._escaping = False
+        self._edge_ids, self._finding_ids, self._said = edge_ids, finding_ids, said
         self._open.update((id_, each) for id_, each in self._new.items() if each.ended_ns is None)
         for id_, exchange in self._changed.items():
             if exchange.ended_ns is not None:
                 self._open.pop(id_, None)
-        for gathered in (self._new, self._changed, self._verdicts, self._findings):
-            gathered.clear()
+        self._forget()
 
     def discard(self) -> int:
         """Gives up what could not be written; the number of exchanges lost, which the run counts."""
         lost = len(self._new)
         self.dropped += lost
-        for gathered in (self._new, self._changed, self._verdicts, self._findings):
-            gathered.clear()
+        self.exchanges -= lost
+        self._lost.update(self._new)
+        self._forget()
         return lost
 
     def close(self, ended_ns: int) -> None:
-        """Writes what is left and the run's totals, and leaves one whole file behind."""
+        """Writes what is left and the run's totals, and leaves one whole file behind.
+
+        Raises what :meth:`commit` raises. What could not be written then is lost, and counted if that can be.
+        """
         try:
-            self.commit()
-            self._db.execute(
-                "update runs set ended_ns = ?, exchanges = ?, dropped_exchanges = ?, audit_errors = ? where id = ?",
-                (ended_ns, self.exchanges - self.dropped, self.dropped, self.errors, self.run_id),
-            )
+            try:
+                self.commit()
+            except BaseException:
+                self.discard()
+                raise
+            finally:
+                self._db.execute(
+                    "update runs set ended_ns = ?, exchanges = ?, dropped_exchanges = ?, audit_errors = ? where id = ?",
+                    (ended_ns, self.exchanges, self.dropped, self.errors, self.run_id),
+                )
         finally:
             self._db.close()
 
-    def _write(self) -> None:
-        execute = self._db.executemany
-        execute(_INSERT_EXCHANGE, [self._row(each) for each in self._new.values()])
-        headers: list[tuple[str, str, int, str, str, int]] = []
+    def _forget(self) -> None:
+        for gathered in (self._new, self._changed, self._verdicts, self._findings):
+            gathered.clear()
+
+    def _transact(self) -> tuple[dict[int, int], dict[int, int]]:
+        """All that was gathered in one transaction; the ids in the file of the run's edges and findings."""
+        self._db.execute("begin immediate")
+        try:
+            ids = self._write()
+            self._db.execute("commit")
+        except BaseException as error:
+            if self._db.in_transaction:  # SQLite rolls back by itself when the disk is full
+                self._db.execute("rollback")
+            if isinstance(error, sqlite3.IntegrityError) and "exchanges.id" in str(error):
+                raise DuplicateExchangeError(self._duplicate()) from error
+            raise
+        return ids
+
+    def _write(self) -> tuple[dict[int, int], dict[int, int]]:
+        self._many(_INSERT_EXCHANGE, [self._row(each) for each in self._new.values()])
+        headers: list[Row] = []
         for exchange in self._new.values():
             headers += self._headers(exchange.id, "request", exchange.request_headers)
             headers += self._headers(exchange.id, "response", exchange.response_headers)
+        self._many(_INSERT_HEADER, headers)
+        if self._changed:
+            self._write_changes()
+        edge_ids = self._write_edges()
+        finding_ids = self._write_findings(edge_ids)
+        self._write_verdicts(edge_ids, finding_ids)
+        if self._said != (self.dropped, self.errors):
+            self._db.execute(
+                "update runs set dropped_exchanges = ?, audit_errors = ? where id = ?",
+                (self.dropped, self.errors, self.run_id),
+            )
+        return edge_ids, finding_ids
+
+    def _many(self, sql: str, rows: list[Row]) -> None:
+        if not rows:
+            return
+        if self._escaping:
+            rows = [tuple(_storable(value) if isinstance(value, str) else value for value in row) for row in rows]
+        self._db.executemany(sql, rows)
+
+    def _write_changes(self) -> None:
+        headers: list[Row] = []
         for exchange in self._changed.values():
             if exchange.response_started_ns is not None and exchange.id in self._open and exchange.response_headers:
                 headers += self._headers(exchange.id, "response", exchange.response_headers)
-        execute(_INSERT_HEADER + " on conflict do nothing", headers)
-        execute(_UPDATE_EXCHANGE, [self._update(each) for each in self._changed.values()])
-        execute(
+        # A response is told when it starts and again when it ends.
+        self._many(_INSERT_HEADER + " on conflict do nothing", headers)
+        self._many(_UPDATE_EXCHANGE, [_CHANGED(each) for each in self._changed.values()])
+
+    def _write_edges(self) -> dict[int, int]:
+        named = [each.edge for each in self._verdicts if each.edge is not None]
+        named += [each.edge for each in self._findings.values()]
+        new = {edge.id: edge for edge in named if edge.id not in self._edge_ids}
+        if not new:
+            return self._edge_ids
+        ids = self._edge_ids | dict(zip(new, count(self._next("edges")), strict=False))
+        self._many(
             "insert into edges values (?, ?, ?, ?, ?)",
             [
-                (
-                    self._edge_base + each.id,
-                    self.run_id,
-                    each.inbound_route,
-                    each.outbound_authority,
-                    each.outbound_route,
-                )
-                for each in self._edges()
+                (ids[each.id], self.run_id, each.inbound_route, each.outbound_authority, each.outbound_route)
+                for each in new.values()
             ],
         )
+        return ids
+
+    def _write_findings(self, edge_ids: dict[int, int]) -> dict[int, int]:
+        if not self._findings:
+            return self._finding_ids
+        new = [id_ for id_ in self._findings if id_ not in self._finding_ids]
+        ids = self._finding_ids
+        if new:
+            ids = ids | dict(zip(new, count(self._next("findings")), strict=False))
+        rows = [self._finding(each, ids[each.id], edge_ids[each.edge.id]) for each in self._findings.values()]
+        self._many(_UPSERT_FINDING, rows)
+        return ids
+
+    def _next(self, table: str) -> int:
+        """The first number that is free, and stays so until this transaction ends."""
+        return int(self._db.execute(f"select coalesce(max(id), 0) + 1 from {table}").fetchone()[0])  # noqa: S608  (ours)
+
+    def _write_verdicts(self, edge_ids: dict[int, int], finding_ids: dict[int, int]) -> None:
+        links: list[Row] = []
+        outcomes: list[Row] = []
+        occurrences: list[Row] = []
         for verdict in self._verdicts:
-            self._write_verdict(verdict)
-        execute(_UPSERT_FINDING, [self._finding(each) for each in self._findings.values()])
-        occurrences = [
-            (self._finding_base + finding.id, each.outbound_id, each.inbound_id, each.probability)
-            for verdict in self._verdicts
-            for finding, each in verdict.accusations
-        ]
-        execute(_INSERT_OCCURRENCE, occurrences)
-
-    def _edges(self) -> list[Edge]:
-        """The edges that the gathered verdicts name and that are not in the file yet."""
-        edges = {each.edge.id: each.edge for each in self._verdicts if each.edge is not None}
-        return [edge for id_, edge in edges.items() if id_ not in self._known]
-
-    def _write_verdict(self, verdict: Verdict) -> None:
-        self._db.executemany(
-            _INSERT_LINK,
-            [
+            links += [
                 (
                     link.outbound_id,
                     link.inbound_id,
@@ -240,15 +321,13 @@ class AuditWriter:
                     json.dumps(link.evidence) if link.evidence else None,
                 )
                 for link in verdict.links
-            ],
-        )
-        edge_id = self._edge_base + verdict.edge.id if verdict.edge else None
-        self._db.executemany(
-            _INSERT_OUTCOME,
-            [
+                if link.inbound_id not in self._lost  # Null would say that nothing caused it.
+            ]
+            edge_id = edge_ids[verdict.edge.id] if verdict.edge else None
+            outcomes += [
                 (
                     verdict.outbound_id,
-                    each.inbound_id,
+                    self._kept(each.inbound_id),
                     each.judgement.format.value,
                     each.judgement.outcome.value,
                     each.probability,
@@ -256,77 +335,47 @@ class AuditWriter:
                     edge_id,
                 )
                 for each in verdict.outcomes
-            ],
-        )
+            ]
+            occurrences += [
+                (finding_ids[finding.id], each.outbound_id, self._kept(each.inbound_id), each.probability)
+                for finding, each in verdict.accusations
+            ]
+        self._many(_INSERT_LINK, links)
+        self._many(_INSERT_OUTCOME, outcomes)
+        self._many(_INSERT_OCCURRENCE, occurrences)
 
-    def _row(self, each: Exchange) -> Sequence[object]:
-        return (
-            each.id,
-            self.run_id,
-            each.direction.value,
-            each.started_ns,
-            each.response_started_ns,
-            each.ended_ns,
-            each.method,
-            each.scheme,
-            each.authority,
-            each.path,
-            route_of(each.method, each.path),
-            each.status,
-            each.http_version,
-            each.connection_id,
-            each.client_address,
-            each.server_address,
-            each.error,
-            json.dumps([format_.value for format_ in each.minted]),
-        )
+    def _kept(self, id_: str | None) -> str | None:
+        """An exchange's id, unless the exchange was given up."""
+        return None if id_ in self._lost else id_
 
-    @staticmethod
-    def _update(each: Exchange) -> Sequence[object]:
-        return (
-            each.response_started_ns,
-            each.ended_ns,
-            each.status,
-            each.http_version,
-            each.server_address,
-            each.error,
-            each.id,
-        )
+    def _row(self, each: Exchange) -> Row:
+        minted = json.dumps([format_.value for format_ in each.minted]) if each.minted else "[]"
+        route = route_of(each.method, each.path)
+        return (each.id, self.run_id, each.direction.value, *_REQUEST(each), route, *_REST(each), minted)
 
-    def _headers(self, id_: str, side: str, headers: Sequence[Header]) -> list[tuple[str, str, int, str, str, int]]:
+    def _headers(self, id_: str, side: str, headers: Sequence[Header]) -> list[Row]:
         redact = self._redact
         return [
             (id_, side, position, name, "", 1) if name.lower() in redact else (id_, side, position, name, value, 0)
             for position, (name, value) in enumerate(headers)
         ]
 
-    def _finding(self, each: Finding) -> Sequence[object]:
-        example, violation = each.example, each.example.violation
-        return (
-            self._finding_base + each.id,
-            self.run_id,
-            self._edge_base + each.edge.id,
-            each.rule.code,
-            each.rule.slug,
-            each.severity.value,
-            each.confidence.value,
-            round(each.probability, 6),
-            violation.header,
-            violation.message,
-            violation.expected,
-            violation.observed,
-            example.inbound_id,
-            example.outbound_id,
-            each.occurrences,
-            each.first_ns,
-            each.last_ns,
-            None,
-            None,
-        )
+    def _finding(self, each: Finding, id_: int, edge_id: int) -> Row:
+        rule, example = each.rule, each.example
+        judged = (each.severity.value, each.confidence.value, round(each.probability, 6))
+        evidence = (self._kept(example.inbound_id), self._kept(example.outbound_id))
+        seen = (each.occurrences, each.first_ns, each.last_ns)
+        said = _VIOLATION(example.violation)
+        return (id_, self.run_id, edge_id, rule.code, rule.slug, *judged, *said, *evidence, *seen, None, None)
 
     def _duplicate(self) -> str:
         """The first id that is in the file already."""
         for id_ in self._new:
-            if self._db.execute("select 1 from exchanges where id = ?", (id_,)).fetchone():
+            if self._db.execute("select 1 from exchanges where id = ?", (_storable(id_),)).fetchone():
                 return id_
         return "?"
+
+
+def _storable(text: str) -> str:
+    """Text with its lone surrogates escaped; all else stays as it is."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -23,7 +23,7 @@ from textual.worker import WorkerFailed
 
 from traceaudit.exchange import Confidence, Severity
 from traceaudit.safe import safe
-from traceaudit_tui.opening import NotAnAuditError
+from traceaudit.store.opening import NotAnAuditError
 from traceaudit_tui.queries import Audit
 from traceaudit_tui.rows import Finding, Summary
 from traceaudit_tui.screens.base import AuditScreen

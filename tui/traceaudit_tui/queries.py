@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from traceaudit.exchange import Confidence
-from traceaudit_tui.opening import connect, open_audit
+from traceaudit.store.opening import connect, open_audit
 from traceaudit_tui.rows import (
     Bar,
     Candidate,

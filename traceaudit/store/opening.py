@@ -9,18 +9,20 @@ from urllib.parse import quote
 from traceaudit.safe import safe
 
 RELIED_ON: dict[str, str] = {
-    "runs": "id started_ns ended_ns service",
-    "exchanges": "id run_id direction started_ns ended_ns method authority path route status error minted",
+    "runs": "id started_ns ended_ns command service version settings dropped_exchanges audit_errors",
+    "exchanges": "id run_id direction started_ns response_started_ns ended_ns method scheme authority path route status"
+    " http_version connection_id client_address server_address error minted",
     "headers": "exchange_id side position name value redacted",
     "links": "outbound_id inbound_id method probability rank evidence",
-    "outcomes": "outbound_id format outcome detail edge_id",
+    "outcomes": "outbound_id inbound_id format outcome probability detail edge_id",
     "edges": "id run_id inbound_route outbound_authority outbound_route",
     "findings": "id run_id edge_id code slug severity confidence probability header message expected observed"
     " inbound_id outbound_id occurrences first_ns last_ns location function",
-    "finding_occurrences": "finding_id outbound_id inbound_id",
-    "propagation_matrix": "run_id edge_id inbound_route outbound_authority outbound_route format outcome count",
+    "finding_occurrences": "finding_id outbound_id inbound_id probability",
+    "propagation_matrix": "run_id edge_id inbound_route outbound_authority outbound_route format outcome count share",
+    "uncaused_calls": "id run_id method authority path route",
 }
-"""The tables and views that the inspector reads, each with the columns it cannot do without; DESIGN 7."""
+"""The tables and views that reports, exports and the inspector read, and the columns they need; DESIGN 7."""
 
 MAGIC = b"SQLite format 3\x00"  # https://www.sqlite.org/fileformat2.html#magic_header_string
 BUSY_S = 5.0  # what python's sqlite3 waits by default for another process's lock
@@ -52,9 +54,15 @@ def open_audit(path: Path) -> tuple[sqlite3.Connection, bool]:
         _look_at_file(path, shown)
     except PermissionError as error:
         raise NotAnAuditError(f"{shown} cannot be read: permission denied.") from error
-    immutable = False
     try:
-        connection = connect(path)
+        return _opened(path, shown)
+    except sqlite3.Error as error:
+        raise NotAnAuditError(f"{shown} cannot be read as an audit database: {safe(str(error))}.") from error
+
+
+def _opened(path: Path, shown: str) -> tuple[sqlite3.Connection, bool]:
+    connection, immutable = connect(path), False
+    try:
         try:
             connection.execute("select 1 from sqlite_schema limit 1").fetchone()
         except sqlite3.OperationalError as error:
@@ -64,8 +72,9 @@ def open_audit(path: Path) -> tuple[sqlite3.Connection, bool]:
             connection.close()
             connection, immutable = connect(path, immutable=True), True
         _look_at_tables(connection, shown)
-    except sqlite3.Error as error:
-        raise NotAnAuditError(f"{shown} cannot be read as an audit database: {safe(str(error))}.") from error
+    except BaseException:
+        connection.close()
+        raise
     return connection, immutable
 
 

@@ -1,0 +1,37 @@
+"""Passes cleartext HTTP/2 with prior knowledge (gRPC without TLS), which mitmproxy knows only inside TLS.
+
+mitmproxy chooses between HTTP/1 and HTTP/2 by the ALPN of a connection, so both sides are told that they agreed on `h2`
+as soon as the client's preface is seen. https://www.rfc-editor.org/rfc/rfc9113#section-3.4
+"""
+
+from __future__ import annotations
+
+from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.proxy.layers import HttpLayer
+from mitmproxy.proxy.layers.http import HTTPMode
+from mitmproxy.proxy.layers.modes import HttpProxy
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_ENOUGH = len(b"PRI * HTTP/2.0")
+
+
+class CleartextHTTP2:
+    """Recognises the preface and speaks HTTP/2 to the server too."""
+
+    def next_layer(self, nextlayer: NextLayer) -> None:
+        """Looks at a connection's first bytes."""
+        context = nextlayer.context
+        if nextlayer.layer is not None or context.client.tls:
+            return
+        if nextlayer.data_client()[:_ENOUGH] != PREFACE[:_ENOUGH]:
+            return
+        context.client.alpn = context.server.alpn = b"h2"
+        if isinstance(context.layers[0], HttpProxy) and len(context.layers) > 1:
+            # Inside CONNECT: the tunnelled bytes are requests to the tunnel's target.
+            nextlayer.layer = HttpLayer(context, HTTPMode.transparent)
+
+    def server_connected(self, data: ServerConnectionHookData) -> None:
+        """A cleartext connection has no ALPN of its own: it speaks what the client speaks."""
+        if data.client.alpn == b"h2" and not data.client.tls and not data.server.tls:
+            data.server.alpn = b"h2"

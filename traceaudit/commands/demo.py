@@ -1,0 +1,88 @@
+"""`traceaudit demo`: a small Go shop with planted faults, traffic, and its audit."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from traceaudit.commands.status import UsageFailure
+from traceaudit.demo.building import BuildError, build
+from traceaudit.demo.toolchain import find_go
+
+_EPILOG = """\b
+Examples:
+  traceaudit demo
+  traceaudit demo --db /tmp/demo.db && traceaudit tui /tmp/demo.db"""
+
+_NAMES = ("inventory", "pricing", "mail", "recommendations", "search-index", "accounts")
+
+
+@click.command("demo", epilog=_EPILOG)
+@click.option("--db", default="demo.db", show_default=True, type=click.Path(path_type=Path), help="The audit database.")
+def command(db: Path) -> None:
+    """Audit a small Go shop with five planted faults: the product in half a minute."""
+    go = find_go()
+    if go is None:
+        raise UsageFailure("the demo needs Go to build its shop: install Go, or `pip install 'traceaudit[demo]'`")
+    click.echo(f"building the shop with {go.name} …", err=True)
+    try:
+        shop = build(go)
+    except (BuildError, OSError) as error:
+        raise UsageFailure(f"the shop could not be built: {error}") from error
+    sys.exit(_audit(shop, db))
+
+
+def _audit(shop: Path, db: Path) -> int:
+    from traceaudit import listeners  # noqa: PLC0415  (all of these: mitmproxy takes seconds, --help must not)
+    from traceaudit.commands import live  # noqa: PLC0415
+    from traceaudit.config import load  # noqa: PLC0415
+    from traceaudit.demo import traffic  # noqa: PLC0415
+    from traceaudit.listeners import Address, Kind, Listener  # noqa: PLC0415
+    from traceaudit.supervisor import Service  # noqa: PLC0415
+
+    service, upstreams = _free_port(), _free_port()
+    settings = load(
+        {
+            "db": db,
+            "inbound": f"0:{service}",
+            "outbound": "0",
+            "routes": dict.fromkeys(_NAMES, f"{listeners.LOOPBACK}:{upstreams}"),
+            "grace_ms": 100,
+        },
+        directory=shop.parent,
+        environ={},
+    )
+
+    async def work(addresses: Mapping[Listener, Address]) -> None:
+        backstage = await Service.start(
+            [str(shop), "upstreams", "--listen", f"{listeners.LOOPBACK}:{upstreams}"], os.environ, lambda _: None
+        )
+        try:
+            await backstage.wait_until_ready(Address(listeners.LOOPBACK, upstreams), settings.ready_timeout)
+            inbound = next(address for listener, address in addresses.items() if listener.kind is Kind.INBOUND)
+            await traffic.drive(inbound)
+        finally:
+            await backstage.stop()
+
+    plan = live.plan_of(settings, [str(shop), "serve", "--listen", f"{listeners.LOOPBACK}:{service}"])
+    live.listen_to_the_proxy()
+    status = live.conclude(plan, live.audit(plan, work))
+    click.echo(
+        f"\nBrowse it:  traceaudit tui {db}\nThe fixes:  traceaudit rule TP001\n"
+        "Your own:   traceaudit run --inbound 15006:8080 -- ./my-service",
+        err=True,
+    )
+    return status
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+

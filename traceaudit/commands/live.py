@@ -1,0 +1,356 @@
+"""A live audit: the sidecar around a service, the service itself if it is ours to start, and the findings at the end.
+
+This is where the core, the mitmproxy edge and the audit database are joined for `run`, `proxy` and `demo`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from traceaudit import listeners
+from traceaudit.audit import Audit, Verdict
+from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
+from traceaudit.config import Settings
+from traceaudit.exchange import Confidence
+from traceaudit.listeners import Address, Kind, Listener
+from traceaudit.safe import safe
+from traceaudit.store.writer import AuditWriter
+from traceaudit.supervisor import Service, ServiceFailedError, answers
+from traceaudit_addons import certificates
+from traceaudit_addons.cleartext_http2 import CleartextHTTP2
+from traceaudit_addons.directions import Directions
+from traceaudit_addons.isolation import Isolation
+from traceaudit_addons.minting import formats_to_mint
+from traceaudit_addons.recorder import Clock, Recorder
+from traceaudit_addons.service_names import ServiceNames
+from traceaudit_addons.sidecar import Sidecar
+from traceaudit_addons.streaming import Streaming
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def say(text: str) -> None:
+    """A line of ours, on standard error."""
+    click.echo(text, err=True)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to be audited: the listeners, and the command that starts the service (empty: somebody else does)."""
+
+    settings: Settings
+    listeners: Sequence[Listener]
+    command: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    quiet: bool = False
+
+    @property
+    def target(self) -> Address | None:
+        """Where the service listens; ``None``: nothing was said of that."""
+        return next((each.target for each in self.listeners if each.kind is Kind.INBOUND), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an audit ended: its run in the database, and whether a signal ended it before anything was seen."""
+
+    run_id: int
+    interrupted: bool
+
+
+type Work = Callable[[Mapping[Listener, Address]], Coroutine[None, None, None]]
+"""What is done while the audit runs; it ends when this returns."""
+
+
+def plan_of(settings: Settings, command: Sequence[str] = (), *, quiet: bool = False) -> Plan:
+    """The plan that the settings describe. Raises UsageFailure where they do not make one."""
+    if not settings.inbound:
+        raise UsageFailure(
+            "where does the service listen? Say --inbound LISTEN:TARGET, for example --inbound 15006:8080: clients call"
+            " 15006, the service listens on 8080"
+        )
+    try:
+        all_listeners = [
+            listeners.inbound(settings.inbound),
+            listeners.proxy(settings.outbound),
+            *(listeners.upstream(name, text) for name, text in settings.upstreams.items()),
+        ]
+    except ValueError as error:
+        raise UsageFailure(str(error)) from error
+    return Plan(settings, all_listeners, command, quiet=quiet)
+
+
+def audit(plan: Plan, work: Work | None = None) -> Outcome:
+    """Runs an audit to its end. Raises UsageFailure or BadInputFailure where it cannot begin."""
+    _look_at_ports(plan)
+
+    async def whole() -> Outcome:
+        return await LiveAudit(plan, work).run()
+
+    return asyncio.run(whole())
+
+
+class LiveAudit:
+    """One audit from its first listener to its last commit; made inside the event loop."""
+
+    def __init__(self, plan: Plan, work: Work | None) -> None:
+        settings = plan.settings
+        self._plan = plan
+        self._work = work
+        self._clock = Clock()
+        self._writer = _writer(plan, self._clock.now_ns())
+        self._core = Audit(settings.audit_settings())
+        self._core.advance(self._clock.now_ns())
+        self._folder = certificates.directory()
+        self._roots = certificates.system_roots(plan.environment)
+        directions = Directions.of(plan.listeners)
+        recorder = Recorder(
+            self._core,
+            self._writer,
+            directions,
+            self._clock,
+            mint_formats=formats_to_mint(settings.require, settings.mint),
+            watch=None if plan.quiet else Announcer(),
+        )
+        gate = [Isolation(directions, settings.grace_ms / 1000)] if settings.isolate else []
+        names = ServiceNames({name: listeners.address(text) for name, text in settings.routes.items()}, directions)
+        self._sidecar = Sidecar(
+            plan.listeners,
+            [CleartextHTTP2(), *gate, Streaming(), recorder, names],
+            certificates=self._folder,
+            trusted=self._roots,
+        )
+        self._service: Service | None = None
+        self._stop = asyncio.Event()
+        self._signals: list[signal.Signals] = []
+
+    async def run(self) -> Outcome:
+        """Opens the listeners, starts the service, waits for the end, and leaves everything in order."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
+        proxying = asyncio.create_task(self._sidecar.run())
+        try:
+            await _either(self._sidecar.listening.wait(), asyncio.shield(proxying))
+            if self._sidecar.problem is not None:
+                raise UsageFailure(str(self._sidecar.problem))
+            await self._start_service()
+            if not self._stop.is_set():
+                _say_what_listens(self._plan, self._sidecar.addresses)
+                await self._until_the_end()
+        except ServiceFailedError as error:
+            raise UsageFailure(str(error)) from error
+        finally:
+            if self._service is not None:
+                await self._service.stop(self._signals[0] if self._signals else signal.SIGTERM)
+            self._sidecar.shutdown()
+            await asyncio.wait([proxying])
+            self._settle()
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+        return Outcome(self._writer.run_id, bool(self._signals) and self._writer.exchanges == 0)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        self._signals.append(number)
+        self._stop.set()
+        if len(self._signals) > 1 and self._service is not None:
+            self._service.kill()
+
+    async def _start_service(self) -> None:
+        plan = self._plan
+        if not plan.command:
+            return
+        environment = _environment(plan, self._sidecar.addresses, certificates.bundle(self._folder, self._roots))
+        self._service = await Service.start(plan.command, environment, _service_line)
+        if plan.target is not None:
+            ready = self._service.wait_until_ready(plan.target, plan.settings.ready_timeout)
+            await _either(ready, self._stop.wait())
+
+    async def _until_the_end(self) -> None:
+        """Returns when a signal came, the service ended, or the work is done."""
+        ends = [self._stop.wait()]
+        if self._work is not None:
+            await _either(self._work(self._sidecar.addresses), *ends)
+            return
+        if self._service is not None:
+            ends.append(self._service.wait())
+        await _either(*ends)
+        if self._service is not None and not self._stop.is_set():
+            say(f"the service ended by itself with status {await self._service.wait()}")
+
+    def _settle(self) -> None:
+        now_ns = self._clock.now_ns()
+        self._core.settle(now_ns)
+        for finding in self._core.findings:
+            self._writer.touch(finding)
+        try:
+            self._writer.close(now_ns)
+        except sqlite3.Error as error:
+            say(f"error     the end of the run could not be written to {self._plan.settings.db}: {error}")
+
+
+async def _either(*waits: Awaitable[object]) -> None:
+    """Returns when the first of several has happened; the others are given up, and an error is raised."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+# --- before it begins -------------------------------------------------------------------------------------------------
+
+
+def _look_at_ports(plan: Plan) -> None:
+    """Says now what would go wrong later: a port that is taken, a service that is there already or is not."""
+    for listener in plan.listeners:
+        _look_at_port(listener)
+    if plan.command and plan.target is not None and asyncio.run(answers(plan.target)):
+        raise UsageFailure(
+            f"something listens on {plan.target} already, so {plan.command[0]} could not; stop it, or use"
+            " `traceaudit proxy` to audit what is running there"
+        )
+
+
+def _look_at_port(listener: Listener) -> None:
+    option = {Kind.INBOUND: "--inbound", Kind.PROXY: "--outbound", Kind.UPSTREAM: "--upstream"}[listener.kind]
+    listen = listener.listen
+    try:
+        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, where = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as error:
+        raise UsageFailure(
+            f"cannot listen on {listen}: {error.strerror}; choose another port with {option}"
+            + (" (0: any that is free)" if listener.kind is Kind.PROXY else "")
+        ) from error
+
+
+def _writer(plan: Plan, started_ns: int) -> AuditWriter:
+    settings = plan.settings
+    try:
+        return AuditWriter(
+            Path(settings.db),
+            started_ns=started_ns,
+            command=" ".join(["traceaudit", *sys.argv[1:]]),
+            service=" ".join(plan.command) or str(plan.target),
+            settings=settings.as_json(),
+            redact=settings.redact,
+        )
+    except sqlite3.OperationalError as error:
+        raise UsageFailure(f"{settings.db} cannot be written: {error}; choose another file with --db") from error
+    except sqlite3.DatabaseError as error:
+        raise BadInputFailure(
+            f"{settings.db} is not an audit database: {error}; choose another file with --db"
+        ) from error
+    except OSError as error:
+        raise UsageFailure(f"{settings.db} cannot be made: {error.strerror}; choose another file with --db") from error
+
+
+def _environment(plan: Plan, addresses: Mapping[Listener, Address], bundle: Path) -> dict[str, str]:
+    """The service's environment: every call through the explicit proxy, and our authority trusted."""
+    environment = dict(plan.environment)
+    proxy = next(address for listener, address in addresses.items() if listener.kind is Kind.PROXY)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        environment[name] = environment[name.lower()] = f"http://{proxy}"
+    for name in ("NO_PROXY", "no_proxy"):
+        environment[name] = ""
+    environment["SSL_CERT_FILE"] = str(bundle)
+    return environment
+
+
+# --- while it runs ----------------------------------------------------------------------------------------------------
+
+
+def _service_line(line: str) -> None:
+    click.echo(f"{click.style('service │', dim=True)} {line}", err=True)
+
+
+def _say_what_listens(plan: Plan, addresses: Mapping[Listener, Address]) -> None:
+    if plan.quiet:
+        return
+    for listener, address in addresses.items():
+        match listener.kind:
+            case Kind.INBOUND:
+                say(f"inbound   http://{address} → service on {listener.target}: call this one")
+            case Kind.PROXY if plan.command:
+                say(f"outbound  http://{address}: set as HTTP_PROXY, HTTPS_PROXY (both spellings); NO_PROXY cleared")
+            case Kind.PROXY:
+                say(f"outbound  http://{address}: start the service with HTTP_PROXY and HTTPS_PROXY set to this")
+            case Kind.UPSTREAM:
+                say(f"outbound  http://{address} → {listener.name} on {listener.target}")
+    say(f"audit     {plan.settings.db}; Ctrl-C ends it and shows the findings")
+
+
+class Announcer:
+    """Says each finding once, when it is first sure enough to matter."""
+
+    def __init__(self) -> None:
+        self._said: set[int] = set()
+
+    def __call__(self, verdict: Verdict) -> None:
+        """Looks at what one call was accused of."""
+        for finding, _ in verdict.accusations:
+            if finding.id in self._said or finding.confidence is Confidence.AMBIGUOUS:
+                continue
+            self._said.add(finding.id)
+            edge = finding.edge
+            where = f"{edge.inbound_route} → {edge.outbound_authority} {edge.outbound_route}"
+            say(f"{finding.severity.value:9} {finding.rule.code} {finding.rule.slug}: {safe(where)}")
+
+
+class Stderr(logging.Handler):
+    """Shows warnings and errors of the proxy, one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record to standard error."""
+        say(f"{record.levelname.lower():9} {safe(record.getMessage())}")
+
+
+def listen_to_the_proxy() -> None:
+    """Sends what mitmproxy and our addons log at warning and above to standard error."""
+    handler = Stderr(logging.WARNING)
+    for name in ("mitmproxy", "traceaudit_addons"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        logger.handlers[:] = [handler]
+        logger.propagate = False
+
+
+# --- when it is over --------------------------------------------------------------------------------------------------
+
+
+def conclude(plan: Plan, outcome: Outcome) -> Status:
+    """Prints the findings and says how to go on; the exit status."""
+    from rich.console import Console  # noqa: PLC0415  (only a run that came to its end needs it)
+
+    from traceaudit.reports import text  # noqa: PLC0415
+    from traceaudit.reports.verdict import verdict  # noqa: PLC0415
+    from traceaudit.store.reader import AuditReader  # noqa: PLC0415
+
+    settings = plan.settings
+    reader = AuditReader(Path(settings.db))
+    try:
+        run = reader.run(outcome.run_id)
+        assert run is not None
+        text.write(Console(), reader, run)
+        if outcome.interrupted:
+            return Status.INTERRUPTED
+        return verdict(run, reader.findings(run.id), settings.fail_on or "never")
+    finally:
+        reader.close()
