@@ -12,18 +12,21 @@ findings anew by all that is known; links and outcomes keep what was known at th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from traceaudit.correlation import Activity, Attribution, Identifiers, Inbound, attribute
+from traceaudit.correlation import Activity, Attribution, FrozenContexts, Identifiers, Inbound, attribute
 from traceaudit.exchange import Direction, Exchange, Link, Outcome, Severity
 from traceaudit.findings import WORTH_SAYING, Accusation, Edge, Finding, FindingsBook
 from traceaudit.formats import Context, Format, Malformed, read
 from traceaudit.outcomes import Contexts, Judgement, judge
 from traceaudit.routes import route_of
-from traceaudit.rules import RULES, Call, Rule, Violation
+from traceaudit.rules import RULES, Call, Rule, Violation, tp022_context_frozen
 
 DEFAULT_REQUIRE = ("traceparent", "b3", "x-request-id")
+_INSTEAD_OF_FROZEN = frozenset({"TP011", "TP021"})
+"""What one call with a frozen context looks like by itself."""
+
 GRACE_NS = 250_000_000
 """How long after its response a request's late work is waited for."""
 
@@ -65,6 +68,7 @@ class Audit:
         self._settings = settings or AuditSettings()
         self._identifiers = Identifiers()
         self._activity = Activity(self._settings.grace_ns)
+        self._frozen = FrozenContexts()
         self._continued = 0
         self._copied = 0
         self.findings = FindingsBook(self._settings.require, self._settings.severities)
@@ -93,8 +97,8 @@ class Audit:
             self._activity.advance(exchange.ended_ns)
             self._activity.end(exchange.id, exchange.ended_ns)
 
-    def settle(self, now_ns: int | None = None) -> None:
-        """Weighs every finding anew by what is now known of uncaused calls."""
+    def settle(self, now_ns: int | None = None) -> list[Finding]:
+        """Weighs every finding anew by what is now known of uncaused calls; those that are taken back."""
         if now_ns is not None:
             self.advance(now_ns)
         for finding in self.findings:
@@ -109,6 +113,7 @@ class Audit:
                 for phase, each in finding.clearest.items()
             ]
             finding.probability, finding.example = max(weighed, key=lambda pair: pair[0])
+        return self.findings.withdraw()
 
     # --- one call -----------------------------------------------------------------------------------------------------
 
@@ -116,11 +121,11 @@ class Audit:
         key = _edge_key(outbound.authority, route)
         self._activity.count(key)
         attribution = attribute(key, sent, self._identifiers, self._activity)
-        calls = [
-            (self._call(cause.inbound, outbound, sent), cause.probability)
-            for cause in attribution.causes
-            if cause.inbound is not None and cause.probability > 1e-6
-        ]
+        calls = self._calls(attribution, outbound, sent)
+        frozen = self._is_frozen(key, calls, attribution)
+        if frozen and attribution.stale:
+            attribution = attribution.doubted()
+            calls = self._calls(attribution, outbound, sent)
         for cause in attribution.causes:
             if cause.inbound is not None:
                 self._activity.learn(key, cause.inbound, cause.probability)
@@ -141,8 +146,16 @@ class Audit:
             links,
             _outcomes(calls) if edge else [],
             edge,
-            self._accusations(edge, calls, attribution) if edge else [],
+            self._accusations(edge, calls, attribution, frozen) if edge else [],
         )
+
+    def _calls(self, attribution: Attribution, outbound: Exchange, sent: Contexts) -> list[tuple[Call, float]]:
+        """The call under each of its possible causes, and their shares."""
+        return [
+            (self._call(cause.inbound, outbound, sent), cause.probability)
+            for cause in attribution.causes
+            if cause.inbound is not None and cause.probability > 1e-6
+        ]
 
     def _call(self, inbound: Inbound, outbound: Exchange, sent: Contexts) -> Call:
         def owner_of(context: Context) -> str | None:
@@ -170,16 +183,38 @@ class Audit:
             return None
         return self._continued > self._copied
 
+    def _is_frozen(self, edge: str, calls: list[tuple[Call, float]], attribution: Attribution) -> bool:
+        """Whether a context on this call has been seen on calls for other requests, too often for chance."""
+        made_for = [call for call, _ in calls if not (attribution.stale and call is calls[0][0])]
+        if not made_for or (len(made_for) > 1 and not attribution.stale):
+            return False
+        foreign = {
+            context.trace_id
+            for format_, judged in made_for[0].judgements.items()
+            if judged.outcome in (Outcome.RESTARTED, Outcome.LEAKED)
+            and isinstance(context := made_for[0].sent.get(format_), Context)
+            and context.trace_id is not None
+        }
+        requests = frozenset(call.inbound.id for call in made_for)
+        seen = [self._frozen.see(edge, trace_id, requests) for trace_id in sorted(foreign)]  # each is to be counted
+        return any(seen)
+
+    def _broken(self, call: Call, frozen: bool) -> Iterator[tuple[Rule, Violation]]:
+        """The rules that a call breaks if its cause is the one supposed."""
+        for rule in self._settings.rules:
+            if frozen and rule.code in _INSTEAD_OF_FROZEN:
+                continue
+            check = tp022_context_frozen.frozen if frozen and rule is tp022_context_frozen.RULE else rule.check
+            if (violation := check(call)) is not None:
+                yield rule, violation
+
     def _accusations(
-        self, edge: Edge, calls: list[tuple[Call, float]], attribution: Attribution
+        self, edge: Edge, calls: list[tuple[Call, float]], attribution: Attribution, frozen: bool
     ) -> list[tuple[Finding, Accusation]]:
         caused = sum(probability for _, probability in calls)
         broken: dict[str, tuple[Rule, Violation, Call, float]] = {}
         for call, probability in calls:
-            for rule in self._settings.rules:
-                violation = rule.check(call)
-                if violation is None:
-                    continue
+            for rule, violation in self._broken(call, frozen):
                 _, said, likeliest, so_far = broken.get(rule.code, (rule, violation, call, 0.0))
                 broken[rule.code] = (rule, said, likeliest, so_far + probability)
         found: list[tuple[Finding, Accusation]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from traceaudit.correlation import Phase
 from traceaudit.exchange import Confidence, Severity
@@ -73,6 +74,7 @@ class FindingsBook:
         self._severities = severities
         self._edges: dict[tuple[str, str, str], Edge] = {}
         self._findings: dict[tuple[str, int], Finding] = {}
+        self._ids = count(1)
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self._findings.values())
@@ -94,7 +96,7 @@ class FindingsBook:
         finding = self._findings.get(key)
         if finding is None:
             finding = self._findings[key] = Finding(
-                len(self._findings) + 1,
+                next(self._ids),
                 edge,
                 accusation.rule,
                 self.severity(accusation.rule),
@@ -111,6 +113,13 @@ class FindingsBook:
         if accusation.probability > finding.probability:
             finding.probability, finding.example = accusation.probability, accusation
         return finding
+
+    def withdraw(self) -> list[Finding]:
+        """Takes back what is more likely wrong than right by now; the findings that were taken back."""
+        doubtful = {key: each for key, each in self._findings.items() if each.probability < WORTH_SAYING}
+        for key in doubtful:
+            del self._findings[key]
+        return list(doubtful.values())
 
     def severity(self, rule: Rule) -> Severity:
         """A rule's severity: as configured, else its own, a step lower when its family is not required."""

@@ -63,10 +63,7 @@ class Guest:
         """Weighs the findings by all that was seen, and closes the database."""
         if self._audit is None or self._writer is None:
             return
-        self._audit.settle(self._clock.now_ns())
-        for finding in self._audit.findings:
-            self._writer.touch(finding)
-        self._writer.close(self._clock.now_ns())
+        self._writer.conclude(self._audit, self._clock.now_ns())
 
 
 addons = [Guest()]

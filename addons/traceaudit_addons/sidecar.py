@@ -7,6 +7,7 @@ recorded, and is led to where its name points.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,11 +18,16 @@ from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 
-from traceaudit.listeners import Address, Listener
+from traceaudit.listeners import Listener
 from traceaudit_addons.directions import mode_of
+
+logger = logging.getLogger(__name__)
 
 _NEVER_S = 7 * 24 * 3600
 """Idle connections are the service's and its upstreams' to close; Go's own default is to keep them for ever."""
+
+_CLOSING_S = 2.0
+"""How long open connections may take to close at the end."""
 
 
 class ListenError(Exception):
@@ -29,7 +35,7 @@ class ListenError(Exception):
 
 
 class Sidecar(Master):
-    """The master. ``addresses`` has each listener's real address once ``listening`` is set."""
+    """The master; its listeners have ports of their own (mitmproxy refuses two that listen on any port, 0)."""
 
     def __init__(
         self, listeners: Sequence[Listener], addons: Iterable[object], *, certificates: Path, trusted: Path | None
@@ -49,7 +55,6 @@ class Sidecar(Master):
         self.listening = asyncio.Event()
         """Set when every listener is open, or when ``problem`` says why not."""
         self.problem: ListenError | None = None
-        self.addresses: dict[Listener, Address] = {}
 
     async def running(self) -> None:
         """Looks whether every listener is open, before anybody is told that they are."""
@@ -59,12 +64,21 @@ class Sidecar(Master):
                 self.problem = ListenError(f"cannot listen on {listener.listen}: {server.last_exception}")
                 self.shutdown()
                 break
-            host, port = server.listen_addrs[0][:2]
-            self.addresses[listener] = Address(host, port)
         await super().running()
         self.listening.set()
 
     async def done(self) -> None:
-        """Closes the listeners before the addons are told that it is over."""
+        """Closes the listeners and what is still open before the addons are told that it is over."""
         await self.proxyserver.servers.update([])
+        connections = self.proxyserver.connections
+        for connection in list(connections.values()):
+            transport = connection.transports.get(connection.client)
+            if transport is not None and transport.handler is not None:
+                transport.handler.cancel("the audit is over")
+        try:
+            async with asyncio.timeout(_CLOSING_S):
+                while connections:  # noqa: ASYNC110  (see below)
+                    await asyncio.sleep(0.01)  # nobody tells when a connection has closed
+        except TimeoutError:
+            logger.warning("%d connections did not close", len(connections))
         await super().done()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -42,7 +41,7 @@ def _audit(shop: Path, db: Path) -> int:
     from traceaudit.commands import live  # noqa: PLC0415
     from traceaudit.config import load  # noqa: PLC0415
     from traceaudit.demo import traffic  # noqa: PLC0415
-    from traceaudit.listeners import Address, Kind, Listener  # noqa: PLC0415
+    from traceaudit.listeners import Address  # noqa: PLC0415
     from traceaudit.supervisor import Service  # noqa: PLC0415
 
     service, upstreams = _free_port(), _free_port()
@@ -58,13 +57,12 @@ def _audit(shop: Path, db: Path) -> int:
         environ={},
     )
 
-    async def work(addresses: Mapping[Listener, Address]) -> None:
+    async def work(inbound: Address) -> None:
         backstage = await Service.start(
             [str(shop), "upstreams", "--listen", f"{listeners.LOOPBACK}:{upstreams}"], os.environ, lambda _: None
         )
         try:
             await backstage.wait_until_ready(Address(listeners.LOOPBACK, upstreams), settings.ready_timeout)
-            inbound = next(address for listener, address in addresses.items() if listener.kind is Kind.INBOUND)
             await traffic.drive(inbound)
         finally:
             await backstage.stop()
@@ -85,4 +83,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-

@@ -13,7 +13,7 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -60,6 +60,10 @@ class Plan:
         """Where the service listens; ``None``: nothing was said of that."""
         return next((each.target for each in self.listeners if each.kind is Kind.INBOUND), None)
 
+    def listening(self, kind: Kind) -> Address:
+        """Where the first listener of a kind listens."""
+        return next(each.listen for each in self.listeners if each.kind is kind)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -69,8 +73,8 @@ class Outcome:
     interrupted: bool
 
 
-type Work = Callable[[Mapping[Listener, Address]], Coroutine[None, None, None]]
-"""What is done while the audit runs; it ends when this returns."""
+type Work = Callable[[Address], Coroutine[None, None, None]]
+"""What is done while the audit runs, given the inbound listener's address; the audit ends when it returns."""
 
 
 def plan_of(settings: Settings, command: Sequence[str] = (), *, quiet: bool = False) -> Plan:
@@ -93,7 +97,7 @@ def plan_of(settings: Settings, command: Sequence[str] = (), *, quiet: bool = Fa
 
 def audit(plan: Plan, work: Work | None = None) -> Outcome:
     """Runs an audit to its end. Raises UsageFailure or BadInputFailure where it cannot begin."""
-    _look_at_ports(plan)
+    plan = _looked_at(plan)
 
     async def whole() -> Outcome:
         return await LiveAudit(plan, work).run()
@@ -147,7 +151,7 @@ class LiveAudit:
                 raise UsageFailure(str(self._sidecar.problem))
             await self._start_service()
             if not self._stop.is_set():
-                _say_what_listens(self._plan, self._sidecar.addresses)
+                _say_what_listens(self._plan)
                 await self._until_the_end()
         except ServiceFailedError as error:
             raise UsageFailure(str(error)) from error
@@ -171,7 +175,7 @@ class LiveAudit:
         plan = self._plan
         if not plan.command:
             return
-        environment = _environment(plan, self._sidecar.addresses, certificates.bundle(self._folder, self._roots))
+        environment = _environment(plan, certificates.bundle(self._folder, self._roots))
         self._service = await Service.start(plan.command, environment, _service_line)
         if plan.target is not None:
             ready = self._service.wait_until_ready(plan.target, plan.settings.ready_timeout)
@@ -179,9 +183,9 @@ class LiveAudit:
 
     async def _until_the_end(self) -> None:
         """Returns when a signal came, the service ended, or the work is done."""
-        ends = [self._stop.wait()]
+        ends: list[Coroutine[None, None, object]] = [self._stop.wait()]
         if self._work is not None:
-            await _either(self._work(self._sidecar.addresses), *ends)
+            await _either(self._work(self._plan.listening(Kind.INBOUND)), *ends)
             return
         if self._service is not None:
             ends.append(self._service.wait())
@@ -190,12 +194,8 @@ class LiveAudit:
             say(f"the service ended by itself with status {await self._service.wait()}")
 
     def _settle(self) -> None:
-        now_ns = self._clock.now_ns()
-        self._core.settle(now_ns)
-        for finding in self._core.findings:
-            self._writer.touch(finding)
         try:
-            self._writer.close(now_ns)
+            self._writer.conclude(self._core, self._clock.now_ns())
         except sqlite3.Error as error:
             say(f"error     the end of the run could not be written to {self._plan.settings.db}: {error}")
 
@@ -214,18 +214,20 @@ async def _either(*waits: Awaitable[object]) -> None:
 # --- before it begins -------------------------------------------------------------------------------------------------
 
 
-def _look_at_ports(plan: Plan) -> None:
-    """Says now what would go wrong later: a port that is taken, a service that is there already or is not."""
-    for listener in plan.listeners:
-        _look_at_port(listener)
+def _looked_at(plan: Plan) -> Plan:
+    """The plan with a real port for every listener. Says now what would go wrong later: a port that is taken, a service
+    that is there already.
+    """
+    plan = replace(plan, listeners=[_with_port(listener) for listener in plan.listeners])
     if plan.command and plan.target is not None and asyncio.run(answers(plan.target)):
         raise UsageFailure(
             f"something listens on {plan.target} already, so {plan.command[0]} could not; stop it, or use"
             " `traceaudit proxy` to audit what is running there"
         )
+    return plan
 
 
-def _look_at_port(listener: Listener) -> None:
+def _with_port(listener: Listener) -> Listener:
     option = {Kind.INBOUND: "--inbound", Kind.PROXY: "--outbound", Kind.UPSTREAM: "--upstream"}[listener.kind]
     listen = listener.listen
     try:
@@ -234,11 +236,13 @@ def _look_at_port(listener: Listener) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(where)
+            port: int = probe.getsockname()[1]
     except OSError as error:
         raise UsageFailure(
             f"cannot listen on {listen}: {error.strerror}; choose another port with {option}"
             + (" (0: any that is free)" if listener.kind is Kind.PROXY else "")
         ) from error
+    return replace(listener, listen=Address(listen.host, port))
 
 
 def _writer(plan: Plan, started_ns: int) -> AuditWriter:
@@ -262,12 +266,11 @@ def _writer(plan: Plan, started_ns: int) -> AuditWriter:
         raise UsageFailure(f"{settings.db} cannot be made: {error.strerror}; choose another file with --db") from error
 
 
-def _environment(plan: Plan, addresses: Mapping[Listener, Address], bundle: Path) -> dict[str, str]:
+def _environment(plan: Plan, bundle: Path) -> dict[str, str]:
     """The service's environment: every call through the explicit proxy, and our authority trusted."""
     environment = dict(plan.environment)
-    proxy = next(address for listener, address in addresses.items() if listener.kind is Kind.PROXY)
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
-        environment[name] = environment[name.lower()] = f"http://{proxy}"
+        environment[name] = environment[name.lower()] = f"http://{plan.listening(Kind.PROXY)}"
     for name in ("NO_PROXY", "no_proxy"):
         environment[name] = ""
     environment["SSL_CERT_FILE"] = str(bundle)
@@ -281,10 +284,11 @@ def _service_line(line: str) -> None:
     click.echo(f"{click.style('service │', dim=True)} {line}", err=True)
 
 
-def _say_what_listens(plan: Plan, addresses: Mapping[Listener, Address]) -> None:
+def _say_what_listens(plan: Plan) -> None:
     if plan.quiet:
         return
-    for listener, address in addresses.items():
+    for listener in plan.listeners:
+        address = listener.listen
         match listener.kind:
             case Kind.INBOUND:
                 say(f"inbound   http://{address} → service on {listener.target}: call this one")

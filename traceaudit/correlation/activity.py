@@ -1,18 +1,24 @@
 """Keeps what is in flight and how often calls happen in each phase, from which the rate of uncaused calls is learned.
 
 Theory of operation. Time is in one of three phases: *busy* (a request is in flight), *tail* (none is, but one ended
-less than the grace period ago, so late work may still go on) and *idle*. Calls that nothing caused do not care about phases;
-caused ones never start in idle times. So the rate of a route's calls while idle is the rate of its uncaused calls, and
-the share of uncaused ones among its busy calls is that rate over the busy rate::
+less than the grace period ago, so late work may still go on) and *idle*. Calls that nothing caused do not care about
+phases; caused ones never start in idle times. So the rate of a route's calls while idle is the rate of its uncaused
+calls, and the share of uncaused ones among its busy calls is that rate over the busy rate::
 
-    p(uncaused | busy) = (n_idle + EPSILON) / (T_idle + T_busy / n_busy)  *  T_busy / n_busy
+    share = (n_idle + EPSILON) / (T_idle + T_busy / n_busy)  *  T_busy / n_busy
 
 With no idle call ever seen, ``EPSILON`` of one stands in (few services call on their own), and the more idle time was
 watched, the less it weighs. With no idle time watched at all the share is ``EPSILON``: not enough to accuse anybody.
+
+A route that is called in idle times is most likely a poller's and nobody else's, and its calls fall into busy times by
+chance now and then. So for such a route the share above counts only as far as more busy calls were seen than that
+chance explains: ``ALONE`` is the prior that nothing but the poller calls it, and the number of calls is weighed under
+both (Poisson's distribution against ``1 / ((n + 1) (n + 2))``, which expects nothing in particular).
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from enum import StrEnum
 
@@ -20,6 +26,10 @@ from traceaudit.correlation.identifiers import Inbound
 
 EPSILON = 0.1
 """Idle calls that are supposed where none was seen: of routes like this, one in ten is called by nobody's request."""
+
+
+ALONE = 0.9
+"""The prior that a route which is called in idle times is called by no request: what polls seldom also serves."""
 
 
 class Phase(StrEnum):
@@ -106,8 +116,16 @@ class Activity:
         calls = max(self._calls[edge, phase], 1)
         spacing = self._time_ns[phase] / calls
         watched = self._time_ns[Phase.IDLE] + spacing
-        idle_calls = self._calls[edge, Phase.IDLE] + EPSILON
-        return min(1.0, idle_calls / watched * spacing) if watched else EPSILON
+        idle_calls = self._calls[edge, Phase.IDLE]
+        if not watched:
+            return EPSILON
+        share = min(1.0, (idle_calls + EPSILON) / watched * spacing)
+        if not idle_calls:
+            return share
+        by_chance = ALONE * _poisson(calls, share * calls)
+        caused_too = (1 - ALONE) / ((calls + 1) * (calls + 2))
+        alone = by_chance / (by_chance + caused_too)
+        return alone + (1 - alone) * share
 
     def numbers(self, edge: str, phase: Phase) -> dict[str, object]:
         """The counts behind :meth:`uncaused`, for a person."""
@@ -116,3 +134,8 @@ class Activity:
             "idle_seconds": round(self._time_ns[Phase.IDLE] / 1e9, 3),
             "uncaused_share": round(self.uncaused(edge, phase), 6),
         }
+
+
+def _poisson(count: int, expected: float) -> float:
+    """The probability of so many where so many are expected."""
+    return math.exp(count * math.log(expected) - expected - math.lgamma(count + 1)) if expected > 0 else 0.0

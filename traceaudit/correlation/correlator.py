@@ -8,12 +8,22 @@ route make such calls. What is left over is that nothing did: a poller, a ticker
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from traceaudit.correlation.activity import Activity, Phase
 from traceaudit.correlation.identifiers import Contexts, Identifiers, Inbound
 from traceaudit.exchange import Link, Method
 from traceaudit.formats import Context, Format
+
+LATE = 0.94
+"""The probability of a link by the identifier of a request that is long over while others are in flight: late work,
+most likely, but a context that was kept from one request and sent with all looks the same. Below probable, therefore.
+"""
+
+FROZEN = 0.9
+"""The probability that such a call is one of the others', once the context was seen with too many: a batch of late work
+under steady load cannot be told from it. Not probable either.
+"""
 
 SURVIVED = 0.9999
 """The probability of a link by identifier: what is left is a client that repeats an id after the call."""
@@ -41,6 +51,15 @@ class Attribution:
     method: Method
     evidence: dict[str, object]
     phase: Phase | None = None
+    stale: bool = False
+    """The identifiers are those of a request that is long over, and others may have made the call with them."""
+
+    def doubted(self) -> Attribution:
+        """The shares of a stale attribution once its context has been found frozen: likelier one of the others."""
+        owner, *others = self.causes
+        total = sum(cause.probability for cause in others) or 1.0
+        causes = [Cause(each.inbound, FROZEN * each.probability / total) for each in others]
+        return replace(self, causes=(*causes, Cause(owner.inbound, 1 - FROZEN)), stale=False)
 
     def links(self, outbound_id: str) -> list[Link]:
         """The candidates as links; rank 1 is the chosen one."""
@@ -72,6 +91,10 @@ def attribute(edge: str, sent: Contexts, identifiers: Identifiers, activity: Act
     evidence: dict[str, object] = {"formats": [format_.value for format_ in named], "carried_by": len(common)}
     if len(common) == 1:
         (inbound,) = common.values()
+        if (present := activity.candidates()) and not any(each is inbound for each in present):
+            causes = _shared(edge, present, LATE, activity)
+            stale = tuple(cause if cause.inbound else Cause(inbound, cause.probability) for cause in causes)
+            return Attribution(stale, method, evidence | {"others_in_flight": len(present)}, stale=True)
         return Attribution((Cause(inbound, SURVIVED), Cause(None, 1 - SURVIVED)), method, evidence)
     live = [inbound for inbound in common.values() if inbound.ended_ns is None] or list(common.values())
     return Attribution(_shared(edge, live, 1 - SURVIVED, activity), method, evidence | {"in_flight": len(live)})

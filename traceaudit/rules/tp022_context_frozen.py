@@ -89,9 +89,27 @@ from __future__ import annotations
 
 import inspect
 
-from traceaudit.exchange import Severity
-from traceaudit.rules.rule import Rule
-from traceaudit.rules.wire import decided_elsewhere
+from traceaudit.exchange import Outcome, Severity
+from traceaudit.formats.context import Format
+from traceaudit.rules.rule import Call, Rule, Violation
+from traceaudit.rules.wire import decided_elsewhere, expected, labels, listed, shown
+
+
+def frozen(call: Call) -> Violation | None:
+    """What is to be said of a call whose foreign context was seen on too many others; the audit has counted them."""
+    foreign = [format_ for format_ in Format if call.outcome(format_) in (Outcome.RESTARTED, Outcome.LEAKED)]
+    if not foreign:
+        return None
+    return Violation(
+        header=labels(foreign),
+        message=(
+            f"{listed(format_.value for format_ in foreign)} on the call "
+            f"{'is' if len(foreign) == 1 else 'are'} the same as on earlier calls for other requests"
+        ),
+        expected=expected(call, foreign[0]),
+        observed=", ".join(shown(call.outbound, format_) for format_ in foreign),
+    )
+
 
 RULE = Rule(
     code="TP022",

@@ -288,4 +288,6 @@ def _formats(text: object) -> list[Format]:
         names = json.loads(str(text)) if text else []
     except ValueError:
         return []
-    return [Format(name) for name in names if name in Format] if isinstance(names, list) else []
+    return (
+        [Format(name) for name in names if isinstance(name, str) and name in Format] if isinstance(names, list) else []
+    )

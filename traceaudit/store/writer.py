@@ -23,7 +23,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from traceaudit import __version__
-from traceaudit.audit import Verdict
+from traceaudit.audit import Audit, Verdict
 from traceaudit.exchange import Exchange, Header
 from traceaudit.findings import Finding
 from traceaudit.routes import route_of
@@ -111,7 +111,7 @@ class AuditWriter:
         cursor = self._db.execute(
             "insert into runs (started_ns, command, service, version, settings, exchanges, dropped_exchanges,"
             " audit_errors) values (?, ?, ?, ?, ?, 0, 0, 0)",
-            (started_ns, command, service, __version__, json.dumps(settings or {})),
+            (started_ns, _storable(command), _storable(service), __version__, json.dumps(settings or {})),
         )
         self.run_id = int(cursor.lastrowid or 0)
         self._edge_ids: dict[int, int] = {}
@@ -124,6 +124,7 @@ class AuditWriter:
         self._changed: dict[str, Exchange] = {}
         self._verdicts: list[Verdict] = []
         self._findings: dict[int, Finding] = {}
+        self._withdrawn: list[int] = []
         self.exchanges = 0
         """Exchanges begun and not given up."""
         self.dropped = 0
@@ -156,10 +157,14 @@ class AuditWriter:
         """Takes a finding whose probability has changed."""
         self._findings[finding.id] = finding
 
+    def withdraw(self, finding: Finding) -> None:
+        """Takes a finding that is no longer made."""
+        self._withdrawn.append(finding.id)
+
     @property
     def pending(self) -> bool:
         """Whether there is anything to commit."""
-        gathered = self._new or self._changed or self._verdicts or self._findings
+        gathered = self._new or self._changed or self._verdicts or self._findings or self._withdrawn
         return bool(gathered) or self._said != (self.dropped, self.errors)
 
     @property
@@ -203,6 +208,14 @@ class AuditWriter:
         self._forget()
         return lost
 
+    def conclude(self, audit: Audit, ended_ns: int) -> None:
+        """Writes the findings as they stand when all is known, and closes the run. Raises what :meth:`close` raises."""
+        for finding in audit.settle(ended_ns):
+            self.withdraw(finding)
+        for finding in audit.findings:
+            self.touch(finding)
+        self.close(ended_ns)
+
     def close(self, ended_ns: int) -> None:
         """Writes what is left and the run's totals, and leaves one whole file behind.
 
@@ -223,7 +236,7 @@ class AuditWriter:
             self._db.close()
 
     def _forget(self) -> None:
-        for gathered in (self._new, self._changed, self._verdicts, self._findings):
+        for gathered in (self._new, self._changed, self._verdicts, self._findings, self._withdrawn):
             gathered.clear()
 
     def _transact(self) -> tuple[dict[int, int], dict[int, int]]:
@@ -252,6 +265,9 @@ class AuditWriter:
         edge_ids = self._write_edges()
         finding_ids = self._write_findings(edge_ids)
         self._write_verdicts(edge_ids, finding_ids)
+        withdrawn: list[Row] = [(finding_ids[id_],) for id_ in self._withdrawn if id_ in finding_ids]
+        self._many("delete from finding_occurrences where finding_id = ?", withdrawn)
+        self._many("delete from findings where id = ?", withdrawn)
         if self._said != (self.dropped, self.errors):
             self._db.execute(
                 "update runs set dropped_exchanges = ?, audit_errors = ? where id = ?",

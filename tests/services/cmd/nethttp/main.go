@@ -1,6 +1,7 @@
 // Command nethttp forwards trace headers by hand, with the standard library alone, rightly and wrongly.
 //
 // Every route calls the upstream with its own path. Right: /forward, /twice, /parallel, /late. Nothing forwarded: /drop.
+// A new trace, begun after the response: /restart-late.
 // The routes under /wrong/ forward everything but spoil one thing, each in its own way (see wrong.go).
 package main
 
@@ -25,6 +26,7 @@ func main() {
 	mux.HandleFunc("GET /twice", twice)
 	mux.HandleFunc("GET /parallel", parallel)
 	mux.HandleFunc("GET /late", late)
+	mux.HandleFunc("GET /restart-late", restartLate)
 	for name, spoil := range wrong {
 		mux.HandleFunc("GET /wrong/"+name, func(w http.ResponseWriter, r *http.Request) {
 			header := service.Forwarded(r.Header)
@@ -82,7 +84,20 @@ func parallel(w http.ResponseWriter, r *http.Request) {
 
 // late answers first and calls afterwards, with the headers that it has kept.
 func late(w http.ResponseWriter, r *http.Request) {
-	ctx, url, header := context.WithoutCancel(r.Context()), service.Target(r, ""), service.Forwarded(r.Header)
+	callLater(w, r, service.Forwarded(r.Header))
+}
+
+// restartLate answers first and calls afterwards in a trace of its own. Only the request id tells what the call is for.
+func restartLate(w http.ResponseWriter, r *http.Request) {
+	header := service.NewTrace()
+	if id := r.Header.Get("X-Request-Id"); id != "" {
+		header.Set("X-Request-Id", id)
+	}
+	callLater(w, r, header)
+}
+
+func callLater(w http.ResponseWriter, r *http.Request, header http.Header) {
+	ctx, url := context.WithoutCancel(r.Context()), service.Target(r, "")
 	service.Answer(w, nil)
 	service.Later(30*time.Millisecond, func() {
 		if _, err := service.Get(ctx, url, header); err != nil {

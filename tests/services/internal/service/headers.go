@@ -27,6 +27,18 @@ func Forwarded(from http.Header) http.Header {
 	return header
 }
 
+// NewTrace returns the headers of a new and sampled trace's first span, in every format.
+func NewTrace() http.Header {
+	traceID, spanID := RandomHex(16), RandomHex(8)
+	header := http.Header{}
+	header.Set("Traceparent", "00-"+traceID+"-"+spanID+"-01")
+	header.Set("B3", traceID+"-"+spanID+"-1")
+	header.Set("X-B3-Traceid", traceID)
+	header.Set("X-B3-Spanid", spanID)
+	header.Set("X-B3-Sampled", "1")
+	return header
+}
+
 // RandomHex returns that many random bytes in hexadecimal digits.
 func RandomHex(bytes int) string {
 	id := make([]byte, bytes)

@@ -1,0 +1,285 @@
+"""The audit on small histories: who is linked, who is accused, how sure it is, and who is left in peace."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import pytest
+
+from tests.rules.calls import TRACE
+from traceaudit.audit import Audit, AuditSettings, Verdict
+from traceaudit.exchange import Confidence, Direction, Exchange, Header, Severity
+from traceaudit.rules import select
+
+MS = 1_000_000
+IDLE_MS = 60_000
+
+
+def ids(number: int) -> list[Header]:
+    """The three required families of one request, all of one trace."""
+    trace = f"{number:032x}"
+    return [
+        ("traceparent", f"00-{trace}-{number:016x}-01"),
+        ("b3", f"{trace}-{number:016x}-1"),
+        ("x-request-id", f"{number:08x}-0000-4000-8000-000000000000"),
+    ]
+
+
+def only(names: Iterable[str], headers: list[Header]) -> list[Header]:
+    return [(name, value) for name, value in headers if name in set(names)]
+
+
+class History:
+    """Feeds an audit in the order in which a test tells it; times are milliseconds, and only go forward."""
+
+    def __init__(self, settings: AuditSettings | None = None) -> None:
+        self.audit = Audit(settings)
+        self.audit.advance(0)
+        self._open: dict[str, Exchange] = {}
+        self._calls = itertools.count(1)
+
+    def request(self, at: int, id_: str, headers: list[Header], path: str = "/checkout") -> None:
+        self._open[id_] = Exchange(id_, Direction.INBOUND, at * MS, "GET", "shop", path, headers)
+        self.audit.begin(self._open[id_])
+
+    def response(self, at: int, id_: str) -> None:
+        exchange = self._open.pop(id_)
+        exchange.ended_ns = at * MS
+        self.audit.end(exchange)
+
+    def call(self, at: int, headers: list[Header], host: str = "pricing", path: str = "/quote") -> Verdict:
+        outbound = Exchange(f"o{next(self._calls)}", Direction.OUTBOUND, at * MS, "GET", host, path, headers)
+        verdict = self.audit.begin(outbound)
+        assert verdict is not None
+        return verdict
+
+    def findings(self) -> dict[str, Confidence]:
+        """Code and edge of every finding, and how sure it is."""
+        self.audit.settle()
+        return {
+            f"{each.rule.code} {each.edge.inbound_route} -> {each.edge.outbound_authority}": each.confidence
+            for each in self.audit.findings
+        }
+
+
+@pytest.fixture
+def history() -> History:
+    """A service that was watched for a minute without a request."""
+    told = History()
+    told.audit.advance(IDLE_MS * MS)
+    return told
+
+
+def test_a_service_that_forwards_everything_is_left_in_peace(history: History) -> None:
+    for number in range(5):
+        at = IDLE_MS + number * 10
+        history.request(at, f"i{number}", ids(number + 1))
+        verdict = history.call(at + 1, ids(number + 1))
+        history.response(at + 2, f"i{number}")
+        assert (verdict.links[0].inbound_id, verdict.links[0].method) == (f"i{number}", "trace-id")
+    assert history.findings() == {}
+    assert history.audit.linked == 5
+
+
+def test_a_call_without_a_header_is_a_drop_of_the_one_request_in_flight(history: History) -> None:
+    history.request(IDLE_MS, "i1", ids(1))
+    verdict = history.call(IDLE_MS + 1, [])
+    history.response(IDLE_MS + 2, "i1")
+    assert verdict.links[0].method == "isolated"
+    assert history.findings() == dict.fromkeys(
+        ["TP001 GET /checkout -> pricing", "TP003 GET /checkout -> pricing", "TP004 GET /checkout -> pricing"],
+        Confidence.PROVEN,
+    )
+
+
+def test_with_several_in_flight_the_drop_is_as_sure_and_the_link_is_not_claimed(history: History) -> None:
+    """Whichever of the four caused the call, it carried the headers; the shares of the four are summed."""
+    for number in range(4):
+        history.request(IDLE_MS + number, f"i{number}", ids(number + 1), path=f"/checkout/{number}")
+    verdict = history.call(IDLE_MS + 10, [])
+    for number in range(4):
+        history.response(IDLE_MS + 20 + number, f"i{number}")
+    assert max(link.probability for link in verdict.links) < 0.3
+    assert history.findings()["TP001 GET /checkout/{id} -> pricing"] is Confidence.PROVEN
+
+
+def test_a_candidate_without_the_header_makes_the_drop_ambiguous(history: History) -> None:
+    history.request(IDLE_MS, "i1", ids(1))
+    history.request(IDLE_MS + 1, "i2", [])
+    history.call(IDLE_MS + 2, [])
+    history.response(IDLE_MS + 3, "i1")
+    history.response(IDLE_MS + 4, "i2")
+    assert set(history.findings().values()) <= {Confidence.AMBIGUOUS}
+
+
+def test_routes_that_may_both_have_caused_a_call_are_both_named(history: History) -> None:
+    history.request(IDLE_MS, "i1", ids(1), path="/checkout")
+    history.request(IDLE_MS + 1, "i2", ids(2), path="/cart")
+    history.call(IDLE_MS + 2, [])
+    history.response(IDLE_MS + 3, "i1")
+    history.response(IDLE_MS + 4, "i2")
+    assert "TP001 GET /cart | GET /checkout -> pricing" in history.findings()
+
+
+def test_a_call_in_idle_time_is_caused_by_nothing_and_never_accused(history: History) -> None:
+    verdict = history.call(IDLE_MS + 1, [], host="config", path="/watch")
+    assert (verdict.links[0].inbound_id, verdict.edge, verdict.outcomes) == (None, None, [])
+    assert history.findings() == {}
+
+
+def test_a_poller_is_not_accused_when_it_happens_to_call_during_a_request(history: History) -> None:
+    at = IDLE_MS
+    for _ in range(50):
+        history.call(at := at + 1000, [], host="config", path="/watch")
+    history.request(at + 100, "i1", ids(1))
+    verdict = history.call(at + 150, [], host="config", path="/watch")
+    history.response(at + 200, "i1")
+    assert verdict.links[0].inbound_id is None or verdict.links[0].probability < 0.95
+    assert Confidence.PROVEN not in history.findings().values()
+    assert Confidence.PROBABLE not in history.findings().values()
+
+
+def test_what_a_poller_was_accused_of_before_it_was_known_is_taken_back() -> None:
+    """Its first call comes during the first request; then it goes on calling while nothing is in flight."""
+    history = History()
+    history.audit.advance(5_000 * MS)
+    history.request(5_000, "i1", ids(1))
+    history.call(5_010, [], host="config", path="/watch")
+    history.response(5_020, "i1")
+    for second in range(6, 60):
+        history.call(second * 1000, [], host="config", path="/watch")
+    assert set(history.findings().values()) <= {Confidence.AMBIGUOUS}
+
+
+def test_without_any_idle_time_nothing_is_proven_from_presence() -> None:
+    history = History()
+    history.request(0, "i1", ids(1))
+    for number in range(1, 20):
+        history.call(number, [])
+        history.request(number, f"i{number + 1}", ids(number + 1))
+        history.response(number, f"i{number}")
+    assert Confidence.PROVEN not in history.findings().values()
+
+
+def test_a_call_after_the_response_belongs_to_the_request_that_is_just_over(history: History) -> None:
+    for number in range(3):
+        at = IDLE_MS + number * 20_000
+        history.request(at, f"i{number}", ids(number + 1), path="/orders")
+        history.response(at + 5, f"i{number}")
+        verdict = history.call(at + 30, only(["x-request-id"], ids(number + 1)), host="mail")
+        assert verdict.links[0].inbound_id == f"i{number}"
+    assert set(history.findings()) == {"TP001 GET /orders -> mail", "TP003 GET /orders -> mail"}
+
+
+def test_headers_of_another_request_are_a_leak_whichever_of_the_two_is_the_cause(history: History) -> None:
+    history.request(IDLE_MS, "i1", ids(1), path="/recommendations")
+    history.request(IDLE_MS + 1, "i2", ids(2), path="/recommendations")
+    history.call(IDLE_MS + 2, [*only(["traceparent", "b3"], ids(2)), *only(["x-request-id"], ids(1))])
+    history.response(IDLE_MS + 3, "i1")
+    history.response(IDLE_MS + 4, "i2")
+    assert history.findings() == {"TP021 GET /recommendations -> pricing": Confidence.PROVEN}
+
+
+def test_a_new_request_id_alone_is_no_fault_of_the_trace(history: History) -> None:
+    history.request(IDLE_MS, "i1", ids(1), path="/search")
+    history.call(IDLE_MS + 1, [*only(["traceparent", "b3"], ids(1)), *only(["x-request-id"], ids(9))])
+    history.response(IDLE_MS + 2, "i1")
+    assert history.findings() == {"TP012 GET /search -> pricing": Confidence.PROVEN}
+
+
+def test_an_invalid_traceparent_is_to_be_ignored_and_a_new_trace_is_right(history: History) -> None:
+    invalid: list[Header] = [("traceparent", f"00-{TRACE}-0000000000000000-01"), *only(["x-request-id"], ids(1))]
+    history.request(IDLE_MS, "i1", invalid)
+    history.call(IDLE_MS + 1, [*only(["traceparent"], ids(7)), *only(["x-request-id"], ids(1))])
+    history.response(IDLE_MS + 2, "i1")
+    assert history.findings() == {}
+
+
+def test_two_requests_of_one_trace_are_told_apart_by_their_request_ids(history: History) -> None:
+    """A client that calls the service twice in one trace."""
+    for number in (1, 2):
+        headers = [*only(["traceparent", "b3"], ids(1)), *only(["x-request-id"], ids(number))]
+        history.request(IDLE_MS + number, f"i{number}", headers)
+    verdict = history.call(IDLE_MS + 5, [*only(["traceparent", "b3"], ids(1)), *only(["x-request-id"], ids(2))])
+    assert (verdict.links[0].inbound_id, verdict.links[0].probability > 0.999) == ("i2", True)
+    history.response(IDLE_MS + 6, "i1")
+    history.response(IDLE_MS + 7, "i2")
+    assert history.findings() == {}
+
+
+# --- contexts that stay -----------------------------------------------------------------------------------------------
+
+
+def frozen_calls(
+    history: History, headers: list[Header], *, times: int = 5, own: tuple[str, ...] = ()
+) -> list[Verdict]:
+    verdicts = []
+    for number in range(2, times + 2):
+        at = IDLE_MS + number * 10_000
+        history.request(at, f"i{number}", ids(number))
+        verdicts.append(history.call(at + 5, [*headers, *only(own, ids(number))]))
+        history.response(at + 10, f"i{number}")
+    return verdicts
+
+
+def test_a_context_that_was_made_once_and_is_sent_with_every_call_is_frozen(history: History) -> None:
+    made = only(["traceparent", "b3"], ids(99))
+    frozen_calls(history, made, own=("x-request-id",))
+    assert history.findings()["TP022 GET /checkout -> pricing"] is Confidence.PROVEN
+
+
+def test_a_request_whose_context_is_kept_for_all_is_not_linked_to_all(history: History) -> None:
+    """Its headers, x-request-id and all, go out with everybody's calls: late work of its own, or a frozen context."""
+    history.request(IDLE_MS, "i1", ids(1))
+    history.call(IDLE_MS + 1, ids(1))
+    history.response(IDLE_MS + 2, "i1")
+    verdicts = frozen_calls(history, ids(1))
+    assert all(verdict.links[0].probability < 0.95 for verdict in verdicts)
+    assert history.findings() == {"TP022 GET /checkout -> pricing": Confidence.AMBIGUOUS}
+
+
+def test_late_work_of_one_request_among_others_is_not_accused(history: History) -> None:
+    """A queue that is worked off while other requests come and make calls of their own."""
+    history.request(IDLE_MS, "i1", ids(1), path="/orders")
+    history.response(IDLE_MS + 2, "i1")
+    at = IDLE_MS + 1000
+    history.request(at, "i2", ids(2))
+    history.call(at + 1, ids(1), host="mail")
+    history.call(at + 2, ids(2))
+    history.response(at + 10, "i2")
+    assert history.findings() == {}
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_family_that_is_not_required_is_reported_a_step_lower() -> None:
+    history = History(AuditSettings(require=frozenset({"traceparent"})))
+    history.audit.advance(IDLE_MS * MS)
+    history.request(IDLE_MS, "i1", ids(1))
+    history.call(IDLE_MS + 1, [])
+    history.response(IDLE_MS + 2, "i1")
+    history.audit.settle()
+    assert {each.rule.code: each.severity for each in history.audit.findings} == {
+        "TP001": Severity.ERROR,
+        "TP003": Severity.WARNING,
+        "TP004": Severity.WARNING,
+    }
+
+
+def test_rules_that_are_not_selected_say_nothing() -> None:
+    history = History(AuditSettings(rules=select(["ALL"], ["TP003", "TP004"])))
+    history.audit.advance(IDLE_MS * MS)
+    history.request(IDLE_MS, "i1", ids(1))
+    history.call(IDLE_MS + 1, [])
+    assert set(history.findings()) == {"TP001 GET /checkout -> pricing"}
+
+
+def test_a_severity_of_ones_own_stands() -> None:
+    history = History(AuditSettings(severities={"TP001": Severity.NOTE}))
+    history.audit.advance(IDLE_MS * MS)
+    history.request(IDLE_MS, "i1", ids(1))
+    history.call(IDLE_MS + 1, only(["b3", "x-request-id"], ids(1)))
+    history.audit.settle()
+    assert [each.severity for each in history.audit.findings] == [Severity.NOTE]

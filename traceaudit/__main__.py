@@ -1,0 +1,6 @@
+"""Runs the command line: ``python -m traceaudit``."""
+
+from traceaudit.commands import main
+
+if __name__ == "__main__":
+    main(prog_name="traceaudit")
