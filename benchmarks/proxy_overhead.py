@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import os
 import signal
 import statistics
 import subprocess
@@ -51,15 +50,15 @@ def main() -> None:
 
 def measure(name: str, upstream: str, arguments: argparse.Namespace, database: Path) -> float:
     """Milliseconds of the proxy's CPU per exchange."""
-    service, inbound, outbound = free_port(), free_port(), free_port()
-    environment = os.environ | {"HTTP_PROXY": f"http://127.0.0.1:{outbound}", "NO_PROXY": "", "no_proxy": ""}
+    inbound, outbound = free_port(), free_port()
+    proxied = {"HTTP_PROXY": f"http://127.0.0.1:{outbound}", "NO_PROXY": "", "no_proxy": ""}
     # Go sends nothing to a loopback address through a proxy; the name is resolved by the proxy's side.
     port = upstream.rpartition(":")[2]
-    target = f"http://upstream.test:{port}"
-    command = commands(name, service, inbound, outbound, port, database)
     with (
-        running("nethttp", "-upstream", target, port=service, env=environment),
-        started(command, database.with_suffix(".log")) as process,
+        running("nethttp", "-upstream", f"http://upstream.test:{port}", env=proxied) as service,
+        started(
+            commands(name, (service.port, inbound, outbound), port, database), database.with_suffix(".log")
+        ) as process,
     ):
         wait_for(inbound, process)
         drive(inbound, arguments.requests // 10, arguments.concurrency)
@@ -68,7 +67,8 @@ def measure(name: str, upstream: str, arguments: argparse.Namespace, database: P
         return (cpu(process.pid) - before) / (2 * arguments.requests) * 1000
 
 
-def commands(name: str, service: int, inbound: int, outbound: int, upstream: str, database: Path) -> list[str]:
+def commands(name: str, ports: tuple[int, int, int], upstream: str, database: Path) -> list[str]:
+    service, inbound, outbound = ports
     if name == "bare mitmdump":
         lead = database.with_name("lead.py")
         lead.write_text(

@@ -19,9 +19,6 @@ from pathlib import Path
 import pytest
 
 from tests.services import LOOPBACK, NAMES, Service, build, free_port, running
-from traceaudit.demo.toolchain import find_go
-
-pytestmark = pytest.mark.skipif(find_go() is None, reason="there is no Go toolchain here")
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -3,7 +3,8 @@
 Theory of operation: :func:`judge` compares two readings of headers, what the request carried and what the call sends,
 format by format. It is pure and knows nothing of links: which request is the cause is a hypothesis of the caller's. A
 change is only an alteration where the specification forbids it to this kind of service: whoever keeps the span id
-copies headers and must copy them whole; whoever makes a new span id takes part in the trace and may change what is its own.
+copies headers and must copy them whole; whoever makes a new span id takes part in the trace and may change what is
+its own.
 """
 
 from __future__ import annotations

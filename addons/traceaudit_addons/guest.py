@@ -10,10 +10,10 @@ from pathlib import Path
 
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
-from traceaudit.config import load
 
 from traceaudit import listeners
 from traceaudit.audit import Audit
+from traceaudit.config import load
 from traceaudit.store.writer import AuditWriter
 from traceaudit_addons.directions import Directions
 from traceaudit_addons.minting import formats_to_mint

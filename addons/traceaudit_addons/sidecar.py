@@ -62,7 +62,7 @@ class Sidecar(Master):
             server = self.proxyserver.servers[mode_of(listener)]
             if not server.is_running:
                 self.problem = ListenError(f"cannot listen on {listener.listen}: {server.last_exception}")
-                self.shutdown()
+                self.should_exit.set()
                 break
         await super().running()
         self.listening.set()

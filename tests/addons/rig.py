@@ -157,7 +157,7 @@ async def sidecar(
     try:
         yield Rig(places[0].listen, places[1].listen, database, writer, audit)
     finally:
-        master.shutdown()
+        master.should_exit.set()
         await running
         writer.conclude(audit, clock.now_ns())
 

@@ -11,11 +11,12 @@ from typing import Any, Literal
 import pytest
 from rich.console import Console
 
-from tests.builders import inbound, outbound, record, trace_headers, traceparent
+from tests.builders import inbound, outbound, record, request_id, trace_headers, traceparent
 from tests.reports import shop
 from tests.reports.goldens import assert_golden
 from traceaudit.audit import Audit
 from traceaudit.formats import HEADER_NAMES
+from traceaudit.formats.context import Format
 from traceaudit.reports import machine, matrix, text
 from traceaudit.reports.layout import console_on
 from traceaudit.store.reader import AuditReader, Run
@@ -119,6 +120,20 @@ def test_headers_that_were_minted_say_so(database: Path) -> None:
     assert "✘ traceparent*" in plain
     assert "= x-request-id " in plain
     assert "* (minted by traceaudit)" in plain
+
+
+def test_a_tracestate_beside_a_minted_traceparent_was_the_clients(tmp_path: Path) -> None:
+    headers = [traceparent(0), ("tracestate", "mesh=1"), ("x-request-id", request_id(0))]
+    record(
+        tmp_path / "audit.db",
+        [
+            inbound("i0", headers=headers, minted=[Format.TRACEPARENT]),
+            outbound("o0", 1, headers=[("x-request-id", request_id(0))]),
+        ],
+    )
+    plain = shown(tmp_path / "audit.db")
+    assert "✘ traceparent* " in plain
+    assert "✘ tracestate   " in plain
 
 
 def test_one_call_with_several_findings_is_shown_once(database: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from traceaudit.commands.status import Status
 from traceaudit.exchange import Confidence, Severity
-from traceaudit.reports.verdict import sentences, verdict
+from traceaudit.reports.verdict import sentences, severity, verdict
 from traceaudit.store.reader import FindingRow, Run
 
 RUN = Run(1, 0, 1, "", "shop", 10, 20, linked=18, uncaused=2, ambiguous=0, dropped=0, audit_errors=0)
@@ -96,6 +96,22 @@ def test_an_inconclusive_run_says_what_to_do(run: Run, words: str) -> None:
     [sentence] = sentences(run, [])
     assert sentence.startswith("inconclusive: ")
     assert words in sentence
+
+
+GRAVEST: list[tuple[Run, list[FindingRow], str]] = [
+    (RUN, [], "clean"),
+    (UNLINKED, [], "inconclusive"),
+    (UNLINKED, [found("note")], "note"),
+    (RUN, [found("note"), found("warning")], "warning"),
+    (RUN, [found("warning"), found()], "error"),
+    (RUN, [found(confidence="ambiguous")], "clean"),
+    (RUN, [found("a word of a later version")], "error"),
+]
+
+
+@pytest.mark.parametrize(("run", "findings", "expected"), GRAVEST)
+def test_the_colour_of_the_verdict(run: Run, findings: list[FindingRow], expected: str) -> None:
+    assert severity(run, findings) == expected
 
 
 def test_findings_are_said_before_doubts() -> None:

@@ -113,9 +113,10 @@ class LiveAudit:
         self._plan = plan
         self._work = work
         self._clock = Clock()
-        self._writer = _writer(plan, self._clock.now_ns())
+        started_ns = self._clock.now_ns()
+        self._writer = _writer(plan, started_ns)
         self._core = Audit(settings.audit_settings())
-        self._core.advance(self._clock.now_ns())
+        self._core.advance(started_ns)
         self._folder = certificates.directory()
         self._roots = certificates.system_roots(plan.environment)
         directions = Directions.of(plan.listeners)
@@ -158,7 +159,7 @@ class LiveAudit:
         finally:
             if self._service is not None:
                 await self._service.stop(self._signals[0] if self._signals else signal.SIGTERM)
-            self._sidecar.shutdown()
+            self._sidecar.should_exit.set()
             await asyncio.wait([proxying])
             self._settle()
             for number in _SIGNALS:

@@ -51,9 +51,7 @@ def write(
 ) -> None:
     """Writes the report of a run; ``findings`` are those to show, by default all."""
     shown = reader.findings(run.id) if findings is None else findings
-    # JSON lets DEL stand as it is; a terminal need not see it.
-    text = json.dumps(report(reader, run, shown), indent=indent, ensure_ascii=True).replace("\x7f", "\\u007f")
-    stream.write(f"{text}\n")
+    stream.write(f"{json.dumps(report(reader, run, shown), indent=indent, ensure_ascii=True)}\n")
 
 
 def report(reader: AuditReader, run: Run, findings: Sequence[FindingRow]) -> dict[str, object]:

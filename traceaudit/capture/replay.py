@@ -1,0 +1,54 @@
+"""Feeds recorded exchanges to the audit in the order of time, as a live proxy would have done, and writes the run.
+
+A recorded exchange has two moments, its start and its end. At the same nanosecond requests begin before calls begin,
+and calls end before requests end, so that a call made in a request's last moment finds it in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from traceaudit.audit import Audit
+from traceaudit.exchange import Direction, Exchange
+from traceaudit.store.writer import AuditWriter
+
+BATCH = 1000
+"""Exchanges a transaction: the cost of a commit is shared, and what is gathered stays small."""
+
+_INBOUND_BEGINS, _OUTBOUND_BEGINS, _OUTBOUND_ENDS, _INBOUND_ENDS = range(4)
+
+
+def moments(exchanges: Iterable[Exchange]) -> Iterator[tuple[Exchange, bool]]:
+    """Every start (``True``) and end (``False``) in the order of time."""
+    keyed: list[tuple[int, int, int, Exchange]] = []
+    for position, each in enumerate(exchanges):
+        inbound = each.direction is Direction.INBOUND
+        keyed.append((each.started_ns, _INBOUND_BEGINS if inbound else _OUTBOUND_BEGINS, position, each))
+        if each.ended_ns is not None:
+            keyed.append((each.ended_ns, _INBOUND_ENDS if inbound else _OUTBOUND_ENDS, position, each))
+    keyed.sort(key=lambda moment: moment[:3])
+    for _, kind, _, exchange in keyed:
+        yield exchange, kind in (_INBOUND_BEGINS, _OUTBOUND_BEGINS)
+
+
+def replay(
+    exchanges: Iterable[Exchange],
+    audit: Audit,
+    writer: AuditWriter,
+    *,
+    started_ns: int,
+    ended_ns: int,
+    progress: Callable[[], None] | None = None,
+) -> None:
+    """Audits recorded exchanges and writes the run to its end. Raises what the writer raises."""
+    audit.advance(started_ns)
+    for exchange, begins in moments(exchanges):
+        if not begins:
+            audit.end(exchange)
+            continue
+        writer.begin(exchange, audit.begin(exchange))
+        if writer.waiting >= BATCH:
+            writer.commit()
+        if progress is not None:
+            progress()
+    writer.conclude(audit, ended_ns)

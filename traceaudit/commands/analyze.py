@@ -1,0 +1,161 @@
+"""`traceaudit analyze`: audits recorded exchanges and prints the findings."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from traceaudit.audit import Audit
+from traceaudit.capture.exchange_log import BadLine, RunTimes, read
+from traceaudit.capture.replay import replay
+from traceaudit.commands.check import opened
+from traceaudit.commands.options import audit_options, settings_from
+from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
+from traceaudit.config import Settings
+from traceaudit.exchange import Exchange
+from traceaudit.reports.verdict import verdict
+from traceaudit.safe import safe
+from traceaudit.store.writer import AuditWriter
+
+_SHOWN = 20
+"""Bad lines that are told one by one; a file that is no log has as many as it has lines."""
+
+_EPILOG = """\b
+Examples:
+  traceaudit analyze run.jsonl --db again.db
+  traceaudit export audit.db | traceaudit analyze - --db again.db --require traceparent
+
+\b
+Exit status: 3 where too little was recorded to say that all is well; 4 where a
+line could not be used (the rest is audited all the same) unless --lenient."""
+
+
+class _Recording:
+    """What was read: exchanges by id, the times of the run, and how many lines could not be used."""
+
+    def __init__(self) -> None:
+        self.exchanges: dict[str, Exchange] = {}
+        self.times: list[RunTimes] = []
+        self.bad = 0
+
+    def read(self, log: str) -> None:
+        """Reads one log; `-` is standard input."""
+        shown = safe(log)
+        if log == "-":
+            self._take(sys.stdin.buffer, "standard input")
+            return
+        try:
+            with Path(log).open("rb") as file:
+                self._take(file, shown)
+        except FileNotFoundError as error:
+            raise UsageFailure(f"{log}: there is no such file") from error
+        except OSError as error:
+            raise UsageFailure(f"{log} cannot be read: {error.strerror}") from error
+
+    def _take(self, lines: Any, name: str) -> None:
+        for number, each in enumerate(read(lines), 1):
+            match each:
+                case RunTimes():
+                    self.times.append(each)
+                case BadLine():
+                    self._complain(name, each.number, each.reason)
+                case Exchange() if each.id in self.exchanges:
+                    self._complain(name, number, f"id {each.id!r} has been used before")
+                case Exchange():
+                    self.exchanges[each.id] = each
+
+    def _complain(self, name: str, number: int, reason: str) -> None:
+        self.bad += 1
+        if self.bad <= _SHOWN:
+            click.echo(f"{name}:{number}: {safe(reason)}", err=True)
+
+    @property
+    def started_ns(self) -> int:
+        """When the first run began, or the first exchange."""
+        return min([*(each.started_ns for each in self.times), *(each.started_ns for each in self.exchanges.values())])
+
+    @property
+    def ended_ns(self) -> int:
+        """When the last run ended, or the last exchange."""
+        ends = [each.ended_ns or each.started_ns for each in self.exchanges.values()]
+        return max([*(each.ended_ns or 0 for each in self.times), *ends])
+
+
+@click.command("analyze", epilog=_EPILOG)
+@click.argument("log", nargs=-1, required=True)
+@audit_options
+@click.option("--lenient", is_flag=True, help="Lines that cannot be used do not make the exit status 4.")
+def command(*, log: Sequence[str], lenient: bool, **options: Any) -> None:
+    """Audit the exchange logs LOG (`-`: standard input) into an audit database and print the findings."""
+    settings = settings_from(**options)
+    recording = _Recording()
+    for each in log:
+        recording.read(each)
+    if recording.bad > _SHOWN:
+        click.echo(f"… and {recording.bad - _SHOWN:,} more lines that cannot be used", err=True)
+    if not recording.exchanges and recording.bad:
+        raise BadInputFailure("no line is an exchange: see `traceaudit export` for what a log looks like")
+    run_id = _audit(settings, recording, ", ".join(log))
+    status = _report(settings, run_id)
+    sys.exit(Status.BAD_INPUT if recording.bad and not lenient else status)
+
+
+def _audit(settings: Settings, recording: _Recording, logs: str) -> int:
+    _look_for_same_ids(settings.db, recording.exchanges)
+    known = bool(recording.exchanges or recording.times)
+    started_ns, ended_ns = (recording.started_ns, recording.ended_ns) if known else (0, 0)
+    try:
+        writer = AuditWriter(
+            settings.db,
+            started_ns=started_ns,
+            command=f"traceaudit analyze {logs}",
+            service=next((each.service for each in recording.times if each.service), ""),
+            settings=settings.as_json(),
+            redact=settings.redact,
+        )
+        replay(
+            recording.exchanges.values(),
+            Audit(settings.audit_settings()),
+            writer,
+            started_ns=started_ns,
+            ended_ns=ended_ns,
+        )
+    except sqlite3.OperationalError as error:
+        raise UsageFailure(f"{settings.db} cannot be written: {error}; choose another file with --db") from error
+    except sqlite3.DatabaseError as error:
+        raise BadInputFailure(f"{settings.db} is not an audit database: {error}; choose another with --db") from error
+    except OSError as error:
+        raise UsageFailure(f"{settings.db} cannot be made: {error.strerror}; choose another file with --db") from error
+    return writer.run_id
+
+
+def _look_for_same_ids(path: Path, exchanges: dict[str, Exchange]) -> None:
+    """An exchange's id is its own for ever: the same log is not audited into the same file twice."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    with opened(path):
+        pass
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        for (id_,) in database.execute("select id from exchanges"):
+            if id_ in exchanges:
+                raise UsageFailure(
+                    f"{path} has an exchange {id_} already: choose another file with --db, or remove this one"
+                )
+
+
+def _report(settings: Settings, run_id: int) -> Status:
+    from rich.console import Console  # noqa: PLC0415  (a tenth of a second that --help must not take)
+
+    from traceaudit.reports import text  # noqa: PLC0415
+
+    with opened(settings.db) as reader:
+        run = reader.run(run_id)
+        assert run is not None
+        text.write(Console(), reader, run)
+        return verdict(run, reader.findings(run.id), settings.fail_on)

@@ -1,0 +1,45 @@
+"""`traceaudit export`: the audit database, or a run of it, in another form."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from traceaudit.commands.check import DATABASE, NO_RUN, opened, run_of
+from traceaudit.commands.status import Status, UsageFailure
+from traceaudit.exports import jsonl
+
+_EPILOG = """\b
+Examples:
+  traceaudit export audit.db > run.jsonl
+  traceaudit export audit.db --run 2 --output run.jsonl"""
+
+
+@click.command("export", epilog=_EPILOG)
+@DATABASE
+@click.option("--format", "form", type=click.Choice(["jsonl"]), default="jsonl", show_default=True)
+@click.option("--run", "run_id", type=int, metavar="N", help="The run to export.  [default: the latest]")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of the screen.")
+def command(db: Path, form: str, run_id: int | None, output: Path | None) -> None:  # noqa: ARG001  (one form so far)
+    """Write a run of the audit database DB, by default audit.db, as an exchange log."""
+    with opened(db) as reader:
+        run = run_of(reader, run_id)
+        if run is None:
+            click.echo(NO_RUN, err=True)
+            sys.exit(Status.INCONCLUSIVE)
+        try:
+            if output is None:
+                for line in jsonl.lines(reader, run):
+                    sys.stdout.write(f"{line}\n")
+                sys.stdout.flush()
+                return
+            with output.open("w", encoding="ascii") as file:
+                file.writelines(f"{line}\n" for line in jsonl.lines(reader, run))
+        except BrokenPipeError:
+            # `| head` has seen enough; what Python would still flush at its end goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            raise UsageFailure(f"{output} cannot be written: {error.strerror}") from error
