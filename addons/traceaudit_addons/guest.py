@@ -17,7 +17,7 @@ from traceaudit.config import load
 from traceaudit.store.writer import AuditWriter
 from traceaudit_addons.directions import Directions
 from traceaudit_addons.minting import formats_to_mint
-from traceaudit_addons.recorder import Clock, Recorder
+from traceaudit_addons.recorder import LOCK_PATIENCE_MS, Clock, Recorder
 from traceaudit_addons.service_names import ServiceNames
 from traceaudit_addons.streaming import Streaming
 
@@ -53,6 +53,7 @@ class Guest:
             service=", ".join(ctx.options.mode),
             settings=settings.as_json(),
             redact=settings.redact,
+            patience_ms=LOCK_PATIENCE_MS,
         )
         mint = formats_to_mint(settings.require, settings.mint)
         names = ServiceNames({name: listeners.address(text) for name, text in settings.routes.items()}, directions)

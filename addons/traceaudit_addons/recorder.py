@@ -19,7 +19,7 @@ from mitmproxy.http import HTTPFlow
 from traceaudit.audit import Audit, Verdict
 from traceaudit.exchange import Direction, Exchange
 from traceaudit.formats import Format
-from traceaudit.store.writer import AuditWriter
+from traceaudit.store.writer import AuditWriter, DuplicateExchangeError
 from traceaudit_addons.directions import Directions
 from traceaudit_addons.minting import headers_of, mint
 
@@ -30,6 +30,9 @@ _LATER_S = 0.2
 """How long the end of an exchange may wait for a commit of its own."""
 _RETRY_S = 1.0
 """How long after a failed commit the next is tried."""
+LOCK_PATIENCE_MS = 50
+"""How long a commit waits for somebody else's lock: all traffic waits with it."""
+
 MOST_PENDING = 20_000
 """Exchanges that are kept while nothing can be written; about 40 MB. Beyond it they are given up, and counted."""
 
@@ -168,10 +171,12 @@ class Recorder:
 
     def _commit_now(self) -> None:
         committed, self._committed = self._committed, None
-        if time.monotonic() >= self._not_before:
-            self.commit()
-        if committed is not None and not committed.done():
-            committed.set_result(None)
+        try:
+            if time.monotonic() >= self._not_before:
+                self.commit()
+        finally:
+            if committed is not None and not committed.done():
+                committed.set_result(None)
 
     def _commit_later(self) -> None:
         self._later = None
@@ -183,6 +188,10 @@ class Recorder:
         try:
             self._writer.commit()
             self._not_before = 0.0
+        except DuplicateExchangeError as error:
+            # Ids are counted within a run, so somebody else wrote ours; without them nothing more could be written.
+            self._failed("an exchange's id is in the audit database already", error)
+            self._writer.discard()
         except sqlite3.Error as error:
             self._not_before = time.monotonic() + _RETRY_S
             self._failed("nothing can be written to the audit database for now", error)

@@ -20,6 +20,7 @@ from mitmproxy.options import Options
 
 from traceaudit.listeners import Listener
 from traceaudit_addons.directions import mode_of
+from traceaudit_addons.fixed_addons import FixedAddons
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Sidecar(Master):
         self, listeners: Sequence[Listener], addons: Iterable[object], *, certificates: Path, trusted: Path | None
     ) -> None:
         super().__init__(Options(), with_termlog=False)
+        self.addons = FixedAddons(self)
         self.proxyserver = Proxyserver()
         self.listeners = listeners
         self.addons.add(Core(), self.proxyserver, NextLayer(), TlsConfig(), *addons)

@@ -22,7 +22,7 @@ from traceaudit_addons.cleartext_http2 import CleartextHTTP2
 from traceaudit_addons.directions import Directions
 from traceaudit_addons.isolation import Isolation
 from traceaudit_addons.minting import formats_to_mint
-from traceaudit_addons.recorder import Clock, Recorder
+from traceaudit_addons.recorder import LOCK_PATIENCE_MS, Clock, Recorder
 from traceaudit_addons.service_names import ServiceNames
 from traceaudit_addons.sidecar import Sidecar
 from traceaudit_addons.streaming import Streaming
@@ -143,7 +143,7 @@ async def sidecar(
     audit = audit or Audit(AuditSettings(grace_ns=grace_ns))
     audit.advance(clock.now_ns())
     database = folder / "audit.db"
-    writer = AuditWriter(database, started_ns=clock.now_ns())
+    writer = AuditWriter(database, started_ns=clock.now_ns(), patience_ms=LOCK_PATIENCE_MS)
     directions = Directions.of(places)
     recorder = Recorder(audit, writer, directions, clock, mint_formats=formats_to_mint(REQUIRED, mint))
     gate = [] if isolate_s is None else [Isolation(directions, isolate_s)]

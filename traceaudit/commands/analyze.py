@@ -150,12 +150,11 @@ def _look_for_same_ids(path: Path, exchanges: dict[str, Exchange]) -> None:
 
 
 def _report(settings: Settings, run_id: int) -> Status:
-    from rich.console import Console  # noqa: PLC0415  (a tenth of a second that --help must not take)
-
-    from traceaudit.reports import text  # noqa: PLC0415
+    from traceaudit.reports import text  # noqa: PLC0415  (imports rich: a tenth of a second that --help must not take)
+    from traceaudit.reports.layout import console_on  # noqa: PLC0415
 
     with opened(settings.db) as reader:
         run = reader.run(run_id)
         assert run is not None
-        text.write(Console(), reader, run)
+        text.write(console_on(), reader, run)
         return verdict(run, reader.findings(run.id), settings.fail_on)

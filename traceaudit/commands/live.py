@@ -6,6 +6,7 @@ This is where the core, the mitmproxy edge and the audit database are joined for
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -32,7 +33,7 @@ from traceaudit_addons.cleartext_http2 import CleartextHTTP2
 from traceaudit_addons.directions import Directions
 from traceaudit_addons.isolation import Isolation
 from traceaudit_addons.minting import formats_to_mint
-from traceaudit_addons.recorder import Clock, Recorder
+from traceaudit_addons.recorder import LOCK_PATIENCE_MS, Clock, Recorder
 from traceaudit_addons.service_names import ServiceNames
 from traceaudit_addons.sidecar import Sidecar
 from traceaudit_addons.streaming import Streaming
@@ -145,6 +146,9 @@ class LiveAudit:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
+        # What is here now stays; else the collector looks at mitmproxy's hundred thousand objects again and again.
+        gc.collect()
+        gc.freeze()
         proxying = asyncio.create_task(self._sidecar.run())
         try:
             await _either(self._sidecar.listening.wait(), asyncio.shield(proxying))
@@ -256,6 +260,7 @@ def _writer(plan: Plan, started_ns: int) -> AuditWriter:
             service=" ".join(plan.command) or str(plan.target),
             settings=settings.as_json(),
             redact=settings.redact,
+            patience_ms=LOCK_PATIENCE_MS,
         )
     except sqlite3.OperationalError as error:
         raise UsageFailure(f"{settings.db} cannot be written: {error}; choose another file with --db") from error
@@ -342,9 +347,8 @@ def listen_to_the_proxy() -> None:
 
 def conclude(plan: Plan, outcome: Outcome) -> Status:
     """Prints the findings and says how to go on; the exit status."""
-    from rich.console import Console  # noqa: PLC0415  (only a run that came to its end needs it)
-
-    from traceaudit.reports import text  # noqa: PLC0415
+    from traceaudit.reports import text  # noqa: PLC0415  (only a run that came to its end needs these)
+    from traceaudit.reports.layout import console_on  # noqa: PLC0415
     from traceaudit.reports.verdict import verdict  # noqa: PLC0415
     from traceaudit.store.reader import AuditReader  # noqa: PLC0415
 
@@ -353,7 +357,7 @@ def conclude(plan: Plan, outcome: Outcome) -> Status:
     try:
         run = reader.run(outcome.run_id)
         assert run is not None
-        text.write(Console(), reader, run)
+        text.write(console_on(), reader, run)
         if outcome.interrupted:
             return Status.INTERRUPTED
         return verdict(run, reader.findings(run.id), settings.fail_on or "never")

@@ -72,7 +72,7 @@ def connect(path: Path) -> sqlite3.Connection:
     path.touch(mode=0o600)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS:d}")
         connection.execute("pragma journal_mode = wal")
         # In WAL mode NORMAL loses nothing when the process dies, only when the machine does.
         connection.execute("pragma synchronous = normal")
@@ -104,10 +104,13 @@ class AuditWriter:
         service: str = "",
         settings: dict[str, object] | None = None,
         redact: Collection[str] = (),
+        patience_ms: int = BUSY_TIMEOUT_MS,
     ) -> None:
         self.path = path
         self._redact = frozenset(name.lower() for name in (*SECRET_HEADERS, *redact))
         self._db = connect(path)
+        # A live proxy stands still while it waits here; it would rather try again later.
+        self._db.execute(f"pragma busy_timeout = {patience_ms:d}")
         cursor = self._db.execute(
             "insert into runs (started_ns, command, service, version, settings, exchanges, dropped_exchanges,"
             " audit_errors) values (?, ?, ?, ?, ?, 0, 0, 0)",
@@ -210,6 +213,7 @@ class AuditWriter:
 
     def conclude(self, audit: Audit, ended_ns: int) -> None:
         """Writes the findings as they stand when all is known, and closes the run. Raises what :meth:`close` raises."""
+        self._db.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS:d}")
         for finding in audit.settle(ended_ns):
             self.withdraw(finding)
         for finding in audit.findings:
