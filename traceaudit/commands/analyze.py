@@ -21,6 +21,7 @@ from traceaudit.config import Settings
 from traceaudit.exchange import Exchange
 from traceaudit.reports.verdict import verdict
 from traceaudit.safe import safe
+from traceaudit.store.opening import connect
 from traceaudit.store.writer import AuditWriter
 
 _SHOWN = 20
@@ -140,8 +141,8 @@ def _look_for_same_ids(path: Path, exchanges: dict[str, Exchange]) -> None:
     if not path.exists() or not path.stat().st_size:
         return
     with opened(path):
-        pass
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        pass  # It is an audit database, or the command has ended with words.
+    with closing(connect(path)) as database:
         for (id_,) in database.execute("select id from exchanges"):
             if id_ in exchanges:
                 raise UsageFailure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -33,9 +34,12 @@ class NotAnAuditError(ValueError):
 
 
 def connect(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
-    """A read-only connection. Text that is no UTF-8 is kept as lone surrogates, which ``safe`` escapes."""
-    location = f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if immutable else ''}"
+    """A connection that only reads. Text that is no UTF-8 is kept as lone surrogates, which ``safe`` escapes."""
+    # SQLite's mode=ro leaves an empty log behind, since it may not remove it: "rw" is for tidying up, not for writing.
+    tidy = not immutable and os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
+    location = f"file:{quote(str(path.absolute()))}?mode={'rw' if tidy else 'ro'}{'&immutable=1' if immutable else ''}"
     connection = sqlite3.connect(location, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    connection.execute("pragma query_only = on")
     connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
     connection.row_factory = sqlite3.Row
     return connection
