@@ -1,4 +1,4 @@
-"""The documents are true: their links lead somewhere, their commands and options exist, and all of these are described."""
+"""The documents are true: links lead somewhere, commands and options exist, and all of these are described."""
 
 from __future__ import annotations
 

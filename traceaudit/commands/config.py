@@ -16,7 +16,9 @@ Examples:
 
 
 @click.command("config", epilog=_EPILOG)
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="The form."
+)
 def command(form: str) -> None:
     """Show the settings and where each came from: a file, a variable, or the default."""
     settings = settings_from()

@@ -20,7 +20,7 @@ Examples:
 
 @click.command("export", epilog=_EPILOG)
 @DATABASE
-@click.option("--format", "form", type=click.Choice(["jsonl"]), default="jsonl", show_default=True)
+@click.option("--format", "form", type=click.Choice(["jsonl"]), default="jsonl", show_default=True, help="The form.")
 @click.option("--run", "run_id", type=int, metavar="N", help="The run to export.  [default: the latest]")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of the screen.")
 def command(db: Path, form: str, run_id: int | None, output: Path | None) -> None:  # noqa: ARG001  (one form so far)
