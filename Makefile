@@ -31,7 +31,7 @@ test: environment-dev ## Run the tests (PYTEST_ARGS='-k baggage', WORKERS=0)
 	$(IN_VENV) $(PY) -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 .PHONY: lint lint-ruff lint-format lint-mypy lint-pyright lint-imports lint-go
-lint: lint-ruff lint-format lint-mypy lint-pyright lint-imports lint-go ## Run ruff, mypy, pyright, the import contracts and go vet
+lint: lint-ruff lint-format lint-mypy lint-pyright lint-imports lint-go ## Run ruff, mypy, pyright, import contracts, go vet
 
 lint-ruff: environment-dev
 	.venv/bin/ruff check .

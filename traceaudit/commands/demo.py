@@ -70,9 +70,11 @@ def _audit(shop: Path, db: Path) -> int:
     plan = live.plan_of(settings, [str(shop), "serve", "--listen", f"{listeners.LOOPBACK}:{service}"])
     live.listen_to_the_proxy()
     status = live.conclude(plan, live.audit(plan, work))
+    # As it was called, when that was by a path; a name was found on the PATH and will be again.
+    program = "traceaudit" if Path(sys.argv[0]).is_absolute() else sys.argv[0]
     click.echo(
-        f"\nBrowse it:  traceaudit tui {db}\nThe fixes:  traceaudit rule TP001\n"
-        "Your own:   traceaudit run --inbound 15006:8080 -- ./my-service",
+        f"\nBrowse it:  {program} tui {db}\nThe fixes:  {program} rule TP001\n"
+        f"Your own:   {program} run --inbound 15006:8080 -- ./my-service",
         err=True,
     )
     return status
