@@ -28,10 +28,10 @@ def console_on(stream: TextIO | None = None) -> Console:
 
     What the stream's encoding cannot say is replaced, never an error.
     """
-    stream = stream or sys.stdout
-    printable(stream)
-    width = None if stream.isatty() else PIPE_WIDTH
-    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+    target = sys.stdout if stream is None else stream
+    printable(target)
+    width = None if target.isatty() else PIPE_WIDTH
+    return Console(file=target, width=width, markup=False, highlight=False, emoji=False)
 
 
 def show(console: Console, lines: Iterable[Text]) -> None:
