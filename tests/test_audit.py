@@ -283,3 +283,21 @@ def test_a_severity_of_ones_own_stands() -> None:
     history.call(IDLE_MS + 1, only(["b3", "x-request-id"], ids(1)))
     history.audit.settle()
     assert [each.severity for each in history.audit.findings] == [Severity.NOTE]
+
+
+# --- routes that are learned ------------------------------------------------------------------------------------------
+
+
+def test_findings_of_one_route_become_one_when_it_shows_that_a_part_of_it_varies(history: History) -> None:
+    for number in range(1, 41):
+        at = IDLE_MS + number * 100
+        name = "".join(chr(ord("a") + int(digit)) for digit in f"{number:03d}")
+        history.request(at, f"i{number}", ids(number), path=f"/users/{name}/cart")
+        history.call(at + 1, [], path=f"/prices/{name}")
+        history.response(at + 2, f"i{number}")
+    assert set(history.findings()) == {
+        f"{code} GET /users/{{name}}/cart -> pricing" for code in ("TP001", "TP003", "TP004")
+    }
+    assert {each.occurrences for each in history.audit.findings} == {40}
+    assert {each.edge.outbound_route for each in history.audit.findings} == {"GET /prices/{name}"}
+    assert len(history.audit.findings.edges) == 1

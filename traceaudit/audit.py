@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 
 from traceaudit.correlation import Activity, Attribution, FrozenContexts, Identifiers, Inbound, attribute
 from traceaudit.exchange import Direction, Exchange, Link, Outcome, Severity
-from traceaudit.findings import WORTH_SAYING, Accusation, Edge, Finding, FindingsBook
+from traceaudit.findings import SEVERAL, WORTH_SAYING, Accusation, Edge, Finding, FindingsBook
 from traceaudit.formats import Context, Format, Malformed, read
 from traceaudit.outcomes import Contexts, Judgement, judge
-from traceaudit.routes import route_of
+from traceaudit.routes import Routes
 from traceaudit.rules import RULES, Call, Rule, Violation, tp022_context_frozen
 
 DEFAULT_REQUIRE = ("traceparent", "b3", "x-request-id")
@@ -69,6 +69,7 @@ class Audit:
         self._identifiers = Identifiers()
         self._activity = Activity(self._settings.grace_ns)
         self._frozen = FrozenContexts()
+        self._routes = Routes()
         self._continued = 0
         self._copied = 0
         self.findings = FindingsBook(self._settings.require, self._settings.severities)
@@ -83,7 +84,7 @@ class Audit:
         """A request was delivered to the service, or a call left it; for a call, what was decided of it."""
         self._activity.advance(exchange.started_ns)
         contexts = read(exchange.request_headers)
-        route = route_of(exchange.method, exchange.path)
+        route = self._route(exchange)
         if exchange.direction is Direction.INBOUND:
             inbound = Inbound(exchange, contexts, route)
             self._identifiers.add(inbound)
@@ -115,6 +116,31 @@ class Audit:
             finding.probability, finding.example = max(weighed, key=lambda pair: pair[0])
         return self.findings.withdraw()
 
+    def route_now(self, direction: Direction, authority: str, route: str) -> str:
+        """What a route is called by all that was learned since; given as :func:`traceaudit.routes.route_of` gave it."""
+        return self._routes.refold(_scope(direction, authority), route)
+
+    def _route(self, exchange: Exchange) -> str:
+        """The route of an exchange; where it teaches that others vary too, everything is renamed."""
+        version = self._routes.version
+        scope = _scope(exchange.direction, exchange.authority)
+        route = self._routes.route(scope, exchange.method, exchange.path)
+        if self._routes.version != version:
+            self._rename()
+        return route
+
+    def _rename(self) -> None:
+        def inbound(route: str) -> str:
+            return self.route_now(Direction.INBOUND, "", route)
+
+        def edge(key: str) -> str:
+            authority, _, route = key.partition(" ")
+            return _edge_key(authority, self.route_now(Direction.OUTBOUND, authority, route))
+
+        self._identifiers.rename(inbound)
+        self._activity.rename(edge, inbound)
+        self.findings.rename(inbound, lambda authority, route: self.route_now(Direction.OUTBOUND, authority, route))
+
     # --- one call -----------------------------------------------------------------------------------------------------
 
     def _decide(self, outbound: Exchange, sent: Contexts, route: str) -> Verdict:
@@ -133,10 +159,9 @@ class Audit:
         chosen = links[0]
         edge = None
         if chosen.inbound_id is not None:
-            routes = sorted(
-                {route_of(call.inbound.method, call.inbound.path) for call, p in calls if p >= 0.05 * calls[0][1]}
-            )
-            edge = self.findings.edge(" | ".join(routes), outbound.authority, route)
+            likely = [cause.inbound for cause in attribution.causes if cause.probability >= 0.05 * calls[0][1]]
+            routes = sorted({inbound.route for inbound in likely if inbound is not None})
+            edge = self.findings.edge(SEVERAL.join(routes), outbound.authority, route)
             caused = sum(probability for _, probability in calls)
             if caused >= 0.95:
                 self.linked += 1
@@ -247,6 +272,11 @@ def _outcomes(calls: list[tuple[Call, float]]) -> list[FormatOutcome]:
         call = next(call for call, _ in calls if (judged := call.judgements.get(format_)) and judged.outcome is best)
         found.append(FormatOutcome(call.judgements[format_], call.inbound.id, round(by_outcome[best], 6)))
     return found
+
+
+def _scope(direction: Direction, authority: str) -> str:
+    """The requests of the service share their paths, whatever name they came to; upstreams each have their own."""
+    return "" if direction is Direction.INBOUND else authority
 
 
 def _edge_key(authority: str, route: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -14,10 +14,14 @@ WORTH_SAYING = 0.5
 """Below this an accusation is more likely wrong than right, and is not made at all."""
 
 
+SEVERAL = " | "
+"""Joins the inbound routes of an edge whose calls may have been caused by requests of any of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """A call edge: inbound route → outbound authority and route. Where the candidates of a call are of several routes,
-    ``inbound_route`` names them all, joined by `` | ``.
+    ``inbound_route`` names them all, joined by :data:`SEVERAL`.
     """
 
     id: int
@@ -65,6 +69,18 @@ class Finding:
         """The class of the probability."""
         return Confidence.of(self.probability)
 
+    def take(self, other: Finding) -> None:
+        """Adds another finding of the same rule, whose edge turned out to be the same."""
+        self.occurrences += other.occurrences
+        self.first_ns = min(self.first_ns, other.first_ns)
+        self.last_ns = max(self.last_ns, other.last_ns)
+        for phase, accusation in other.clearest.items():
+            best = self.clearest.get(phase)
+            if best is None or accusation.given_caused > best.given_caused:
+                self.clearest[phase] = accusation
+        if other.probability > self.probability:
+            self.probability, self.example = other.probability, other.example
+
 
 class FindingsBook:
     """All findings of one run, by rule and edge."""
@@ -75,6 +91,11 @@ class FindingsBook:
         self._edges: dict[tuple[str, str, str], Edge] = {}
         self._findings: dict[tuple[str, int], Finding] = {}
         self._ids = count(1)
+        self._edge_ids = count(1)
+        self.merged_edges: dict[int, int] = {}
+        """Edges that are no more, and those that they have become."""
+        self.merged_findings: dict[int, int] = {}
+        """Findings that are no more, and those that they have become."""
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self._findings.values())
@@ -87,7 +108,7 @@ class FindingsBook:
         key = (inbound_route, authority, outbound_route)
         edge = self._edges.get(key)
         if edge is None:
-            edge = self._edges[key] = Edge(len(self._edges) + 1, *key)
+            edge = self._edges[key] = Edge(next(self._edge_ids), *key)
         return edge
 
     def add(self, edge: Edge, accusation: Accusation) -> Finding:
@@ -114,6 +135,41 @@ class FindingsBook:
             finding.probability, finding.example = accusation.probability, accusation
         return finding
 
+    @property
+    def edges(self) -> list[Edge]:
+        """Every edge there is, under its present name."""
+        return list(self._edges.values())
+
+    def edges_become(self) -> Iterator[tuple[int, int]]:
+        """Every edge that is no more, and the one there is that it has become."""
+        return _ends(self.merged_edges)
+
+    def findings_become(self) -> Iterator[tuple[int, int]]:
+        """Every finding that is no more, and the one that it has become."""
+        return _ends(self.merged_findings)
+
+    def rename(self, inbound: Callable[[str], str], outbound: Callable[[str, str], str]) -> None:
+        """Puts edges together whose routes now have one name, and their findings; ``merged`` tells which."""
+        edges, self._edges = list(self._edges.values()), {}
+        for edge in edges:
+            routes = sorted({inbound(route) for route in edge.inbound_route.split(SEVERAL)})
+            key = (
+                SEVERAL.join(routes),
+                edge.outbound_authority,
+                outbound(edge.outbound_authority, edge.outbound_route),
+            )
+            into = self._edges.setdefault(key, Edge(edge.id, *key))
+            if into.id != edge.id:
+                self.merged_edges[edge.id] = into.id
+        findings, self._findings = list(self._findings.values()), {}
+        by_id = {edge.id: edge for edge in self._edges.values()}
+        for finding in findings:
+            finding.edge = by_id[self.merged_edges.get(finding.edge.id, finding.edge.id)]
+            into_finding = self._findings.setdefault((finding.rule.code, finding.edge.id), finding)
+            if into_finding is not finding:
+                into_finding.take(finding)
+                self.merged_findings[finding.id] = into_finding.id
+
     def withdraw(self) -> list[Finding]:
         """Takes back what is more likely wrong than right by now; the findings that were taken back."""
         doubtful = {key: each for key, each in self._findings.items() if each.probability < WORTH_SAYING}
@@ -129,3 +185,12 @@ class FindingsBook:
         if rule.family is not None and rule.family not in self._require:
             return rule.severity.lowered()
         return rule.severity
+
+
+def _ends(merged: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """From each id to the end of its chain: what was merged may have been merged again."""
+    for old in merged:
+        new = old
+        while new in merged:
+            new = merged[new]
+        yield old, new

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Callable
 from enum import StrEnum
 
 from traceaudit.correlation.identifiers import Inbound
@@ -126,6 +127,18 @@ class Activity:
         caused_too = (1 - ALONE) / ((calls + 1) * (calls + 2))
         alone = by_chance / (by_chance + caused_too)
         return alone + (1 - alone) * share
+
+    def rename(self, edge: Callable[[str], str], route: Callable[[str], str]) -> None:
+        """Puts together what was counted of edges and routes that now have one name."""
+        calls: Counter[tuple[str, Phase]] = Counter()
+        for (old, phase), count in self._calls.items():
+            calls[edge(old), phase] += count
+        self._calls = calls
+        caused: dict[tuple[str, str, Phase], float] = {}
+        for (old, old_route, phase), share in self._caused.items():
+            key = (edge(old), route(old_route), phase)
+            caused[key] = caused.get(key, 0.0) + share
+        self._caused = caused
 
     def numbers(self, edge: str, phase: Phase) -> dict[str, object]:
         """The counts behind :meth:`uncaused`, for a person."""

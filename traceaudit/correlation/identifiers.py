@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from traceaudit.exchange import Exchange
@@ -59,6 +59,11 @@ class Identifiers:
             carriers.pop(oldest.id, None)
             if not carriers:
                 del self._carriers[key]
+
+    def rename(self, route: Callable[[str], str]) -> None:
+        """Gives the requests that are remembered the names that their routes have now."""
+        for inbound in self._requests.values():
+            inbound.route = route(inbound.route)
 
     def carriers(self, context: Context) -> dict[str, Inbound]:
         """The requests that brought the identifier which a context names, by id; empty: none that is remembered."""

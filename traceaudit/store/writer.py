@@ -24,7 +24,7 @@ from sqlite_utils import Database
 
 from traceaudit import __version__
 from traceaudit.audit import Audit, Verdict
-from traceaudit.exchange import Exchange, Header
+from traceaudit.exchange import Direction, Exchange, Header
 from traceaudit.findings import Finding
 from traceaudit.routes import route_of
 from traceaudit.rules import RULES
@@ -218,7 +218,41 @@ class AuditWriter:
             self.withdraw(finding)
         for finding in audit.findings:
             self.touch(finding)
-        self.close(ended_ns)
+        try:
+            self.commit()
+            self._rename(audit)
+        finally:
+            self.close(ended_ns)
+
+    def _rename(self, audit: Audit) -> None:
+        """Gives everything in the file the names that its routes turned out to have; edges of one name become one."""
+        book, edges, findings = audit.findings, self._edge_ids, self._finding_ids
+        shapes = "select distinct direction, authority, route from exchanges where run_id = ?"
+        renamed: list[Row] = []
+        for direction, authority, route in self._db.execute(shapes, (self.run_id,)).fetchall():
+            name = audit.route_now(Direction(direction), authority, route)
+            if name != route:
+                renamed.append((name, self.run_id, direction, authority, route))
+        if not renamed and not book.merged_edges:
+            return
+        merged_edges: list[Row] = [(edges[new], edges[old]) for old, new in book.edges_become() if old in edges]
+        merged: list[Row] = [(findings[new], findings[old]) for old, new in book.findings_become() if old in findings]
+        self._db.execute("begin immediate")
+        try:
+            where = "where run_id = ? and direction = ? and authority = ? and route = ?"
+            self._many(f"update exchanges set route = ? {where}", renamed)  # noqa: S608  (our own words)
+            self._many("update finding_occurrences set finding_id = ? where finding_id = ?", merged)
+            self._many("delete from findings where id = ?", [(old,) for _, old in merged])
+            for table in ("outcomes", "findings"):
+                self._many(f"update {table} set edge_id = ? where edge_id = ?", merged_edges)  # noqa: S608  (as above)
+            self._many("delete from edges where id = ?", [(old,) for _, old in merged_edges])
+            names = "update edges set inbound_route = ?, outbound_route = ? where id = ?"
+            self._many(names, [(e.inbound_route, e.outbound_route, edges[e.id]) for e in book.edges if e.id in edges])
+            self._db.execute("commit")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            raise
 
     def close(self, ended_ns: int) -> None:
         """Writes what is left and the run's totals, and leaves one whole file behind.
