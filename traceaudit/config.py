@@ -11,12 +11,14 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from traceaudit import listeners
 from traceaudit.audit import DEFAULT_REQUIRE, GRACE_NS, AuditSettings
 from traceaudit.exchange import Severity
+from traceaudit.exemptions import Exemption
 from traceaudit.formats.context import Format
 from traceaudit.rules import RULES, find, select
 
@@ -52,6 +54,8 @@ class Settings:
     fail_on: str | None = None
     """``None``: as the command has it (`error` for `check`, `never` elsewhere)."""
     redact: tuple[str, ...] = ()
+    exemptions: tuple[Exemption, ...] = ()
+    """Findings that do not count, each with a reason; in a file alone."""
     ready_timeout: float = 30.0
     """Seconds that a service may take until it listens."""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -141,6 +145,8 @@ def _read(key: str, value: object, place: str) -> object:
 
 def _from_text(key: str, text: str, variable: str) -> object:
     """A variable's text in the shape that TOML would give it."""
+    if key == "exemptions":
+        raise ConfigError(f"{variable}: exemptions stand in a file, {FILE} or {PYPROJECT}")
     match getattr(_DEFAULTS, key):
         case bool():
             switch = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
@@ -259,6 +265,28 @@ def _routes(value: object) -> dict[str, str]:
     return table
 
 
+def _exemptions(value: object) -> tuple[Exemption, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("exemptions are tables of rules, edge, reason and perhaps until; they stand in a file")  # noqa: TRY004
+    return tuple(_exemption(each) for each in value)
+
+
+def _exemption(value: object) -> Exemption:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not a table")  # noqa: TRY004  (as above)
+    if unknown := set(value) - {"rules", "edge", "reason", "until"}:
+        raise ValueError(f"{unknown.pop()!r} is no part of an exemption: there are rules, edge, reason and until")
+    parts = {name: _text(value.get(name, "")).strip() for name in ("rules", "edge", "reason")}
+    for name, text in parts.items():
+        if not text:
+            raise ValueError(f"an exemption needs {name}: {dict(value)!r}")
+    select([parts["rules"]])
+    until = value.get("until")
+    if until is not None and type(until) is not date:
+        raise ValueError(f"until is a date without quotes, like 2027-01-31, and not {until!r}")
+    return Exemption(**parts, until=until)
+
+
 _KEYS: Mapping[str, Callable[[object], object]] = {
     "db": _path,
     "inbound": _inbound,
@@ -274,6 +302,7 @@ _KEYS: Mapping[str, Callable[[object], object]] = {
     "severity": _severities,
     "fail_on": _one_of(FAIL_ON),
     "redact": _texts,
+    "exemptions": _exemptions,
     "ready_timeout": lambda value: float(_number(value)),
 }
 KEYS = tuple(_KEYS)
@@ -298,7 +327,7 @@ def _json(value: object) -> object:
         case Path():
             return str(value)
         case tuple():
-            return list(value)
+            return [str(each) for each in value]
         case Mapping():
             return {name: str(each) for name, each in value.items()}
         case _:

@@ -14,8 +14,8 @@ import click
 from traceaudit.audit import Audit
 from traceaudit.capture.exchange_log import BadLine, RunTimes, read
 from traceaudit.capture.replay import replay
-from traceaudit.commands.check import opened
 from traceaudit.commands.options import audit_options, settings_from
+from traceaudit.commands.reading import chosen, opened
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
 from traceaudit.config import Settings
 from traceaudit.exchange import Exchange
@@ -157,5 +157,6 @@ def _report(settings: Settings, run_id: int) -> Status:
     with opened(settings.db) as reader:
         run = reader.run(run_id)
         assert run is not None
-        text.write(console_on(), reader, run)
-        return verdict(run, reader.findings(run.id), settings.fail_on)
+        findings = chosen(reader.findings(run.id), settings)
+        text.write(console_on(), reader, run, findings=findings)
+        return verdict(run, findings, settings.fail_on)

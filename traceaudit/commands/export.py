@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from traceaudit.commands.check import DATABASE, NO_RUN, opened, run_of
+from traceaudit.commands.reading import DATABASE, NO_RUN, opened, run_of
 from traceaudit.commands.status import Status, UsageFailure
 from traceaudit.exports import jsonl
 

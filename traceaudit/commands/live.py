@@ -21,6 +21,7 @@ import click
 
 from traceaudit import listeners
 from traceaudit.audit import Audit, Verdict
+from traceaudit.commands.reading import chosen
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
 from traceaudit.config import Settings
 from traceaudit.exchange import Confidence
@@ -357,9 +358,10 @@ def conclude(plan: Plan, outcome: Outcome) -> Status:
     try:
         run = reader.run(outcome.run_id)
         assert run is not None
-        text.write(console_on(), reader, run)
+        findings = chosen(reader.findings(run.id), settings)
+        text.write(console_on(), reader, run, findings=findings)
         if outcome.interrupted:
             return Status.INTERRUPTED
-        return verdict(run, reader.findings(run.id), settings.fail_on or "never")
+        return verdict(run, findings, settings.fail_on)
     finally:
         reader.close()

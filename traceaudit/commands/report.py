@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
-from traceaudit.commands.check import DATABASE, NO_RUN, choice_of_findings, chosen, opened, run_of
+from traceaudit.commands.options import settings_from
+from traceaudit.commands.reading import DATABASE, NO_RUN, choice_of_findings, chosen, opened, run_of
 from traceaudit.commands.status import Status, UsageFailure
 from traceaudit.reports import verdict
 from traceaudit.safe import safe
@@ -46,23 +47,22 @@ def command(
     db: Path,
     form: str,
     run_id: int | None,
-    fail_on: str,
-    select: Sequence[str],
-    ignore: Sequence[str],
     output: Path | None,
+    **options: Any,
 ) -> None:
     """Show what was found in the audit database DB, by default audit.db: for people, or for machines."""
+    settings = settings_from(**options)
     with opened(db) as reader:
         run = run_of(reader, run_id)
         if run is None:
             click.echo(NO_RUN, err=True)
             sys.exit(Status.INCONCLUSIVE)
-        findings = chosen(reader.findings(run.id), select, ignore)
+        findings = chosen(reader.findings(run.id), settings)
         if output is not None and output.exists() and output.samefile(db):
             raise UsageFailure(f"{safe(str(output))} is the audit database itself: name another file")
         with _target(output) as stream:
             _write(stream, form, reader, run, findings)
-    sys.exit(verdict.verdict(run, findings, fail_on))
+    sys.exit(verdict.verdict(run, findings, settings.fail_on))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from traceaudit.commands.check import DATABASE
+from traceaudit.commands.reading import DATABASE
 from traceaudit.commands.status import UsageFailure
 
 _EPILOG = """\b
