@@ -12,15 +12,16 @@ findings anew by all that is known; links and outcomes keep what was known at th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from traceaudit.correlation import Activity, Attribution, FrozenContexts, Identifiers, Inbound, attribute
+from traceaudit.correlation.inference.records import Candidate
 from traceaudit.exchange import Direction, Exchange, Link, Outcome, Severity
 from traceaudit.findings import SEVERAL, WORTH_SAYING, Accusation, Edge, Finding, FindingsBook
 from traceaudit.formats import Context, Format, Malformed, read
 from traceaudit.outcomes import Contexts, Judgement, judge
-from traceaudit.routes import Routes
+from traceaudit.routes import Routes, route_of
 from traceaudit.rules import RULES, Call, Rule, Violation, tp022_context_frozen
 
 DEFAULT_REQUIRE = ("traceparent", "b3", "x-request-id")
@@ -64,8 +65,12 @@ class Verdict:
 class Audit:
     """One run's audit; feed it :meth:`begin` and :meth:`end` in the order of time."""
 
-    def __init__(self, settings: AuditSettings | None = None) -> None:
+    def __init__(
+        self, settings: AuditSettings | None = None, inferred: Mapping[str, Sequence[Candidate]] | None = None
+    ) -> None:
+        """``inferred`` has, by outbound id, what the times of a whole recording say of a call's cause."""
         self._settings = settings or AuditSettings()
+        self._inferred = inferred or {}
         self._identifiers = Identifiers()
         self._activity = Activity(self._settings.grace_ns)
         self._frozen = FrozenContexts()
@@ -116,6 +121,11 @@ class Audit:
             finding.probability, finding.example = max(weighed, key=lambda pair: pair[0])
         return self.findings.withdraw()
 
+    def route_of(self, exchange: Exchange) -> str:
+        """The route of an exchange by all that was learned."""
+        route = route_of(exchange.method, exchange.path)
+        return self.route_now(exchange.direction, exchange.authority, route)
+
     def route_now(self, direction: Direction, authority: str, route: str) -> str:
         """What a route is called by all that was learned since; given as :func:`traceaudit.routes.route_of` gave it."""
         return self._routes.refold(_scope(direction, authority), route)
@@ -146,7 +156,8 @@ class Audit:
     def _decide(self, outbound: Exchange, sent: Contexts, route: str) -> Verdict:
         key = _edge_key(outbound.authority, route)
         self._activity.count(key)
-        attribution = attribute(key, sent, self._identifiers, self._activity)
+        inferred = self._inferred.get(outbound.id, ())
+        attribution = attribute(key, sent, self._identifiers, self._activity, inferred)
         calls = self._calls(attribution, outbound, sent)
         frozen = self._is_frozen(key, calls, attribution)
         if frozen and attribution.stale:
@@ -159,7 +170,7 @@ class Audit:
         chosen = links[0]
         edge = None
         if chosen.inbound_id is not None:
-            likely = [cause.inbound for cause in attribution.causes if cause.probability >= 0.05 * calls[0][1]]
+            likely = [cause.inbound for cause in attribution.causes if cause.probability >= 0.05 * chosen.probability]
             routes = sorted({inbound.route for inbound in likely if inbound is not None})
             edge = self.findings.edge(SEVERAL.join(routes), outbound.authority, route)
             caused = sum(probability for _, probability in calls)
@@ -175,12 +186,27 @@ class Audit:
         )
 
     def _calls(self, attribution: Attribution, outbound: Exchange, sent: Contexts) -> list[tuple[Call, float]]:
-        """The call under each of its possible causes, and their shares."""
-        return [
-            (self._call(cause.inbound, outbound, sent), cause.probability)
-            for cause in attribution.causes
-            if cause.inbound is not None and cause.probability > 1e-6
-        ]
+        """The call under each of its possible causes, and their shares.
+
+        Under load there may be a thousand. A call that carries nothing of any of them looks the same for all that
+        carried the same formats, so one speaks for those, with the shares of all.
+        """
+        causes = [cause for cause in attribution.causes if cause.inbound is not None and cause.probability > 1e-6]
+        alike = attribution.phase is not None and all(
+            isinstance(context, Context) and context.trace_id is not None for context in sent.values()
+        )
+        calls: dict[object, tuple[Call, float]] = {}
+        for cause in causes:
+            assert cause.inbound is not None
+            key: object = cause.inbound.id
+            if alike:
+                key = frozenset((name, isinstance(each, Context)) for name, each in cause.inbound.contexts.items())
+            if key in calls:
+                call, share = calls[key]
+                calls[key] = (call, share + cause.probability)
+            else:
+                calls[key] = (self._call(cause.inbound, outbound, sent), cause.probability)
+        return sorted(calls.values(), key=lambda pair: -pair[1])
 
     def _call(self, inbound: Inbound, outbound: Exchange, sent: Contexts) -> Call:
         def owner_of(context: Context) -> str | None:
@@ -210,17 +236,19 @@ class Audit:
 
     def _is_frozen(self, edge: str, calls: list[tuple[Call, float]], attribution: Attribution) -> bool:
         """Whether a context on this call has been seen on calls for other requests, too often for chance."""
-        made_for = [call for call, _ in calls if not (attribution.stale and call is calls[0][0])]
-        if not made_for or (len(made_for) > 1 and not attribution.stale):
+        owner = attribution.causes[0].inbound if attribution.stale else None
+        causes = [cause.inbound for cause in attribution.causes if cause.inbound is not None]
+        requests = frozenset(inbound.id for inbound in causes if inbound is not owner)
+        if not requests or (len(requests) > 1 and not attribution.stale):
             return False
+        made_for = next(call for call, _ in calls if call.inbound.id in requests)
         foreign = {
             context.trace_id
-            for format_, judged in made_for[0].judgements.items()
+            for format_, judged in made_for.judgements.items()
             if judged.outcome in (Outcome.RESTARTED, Outcome.LEAKED)
-            and isinstance(context := made_for[0].sent.get(format_), Context)
+            and isinstance(context := made_for.sent.get(format_), Context)
             and context.trace_id is not None
         }
-        requests = frozenset(call.inbound.id for call in made_for)
         seen = [self._frozen.see(edge, trace_id, requests) for trace_id in sorted(foreign)]  # each is to be counted
         return any(seen)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ import click
 
 from traceaudit.audit import Audit
 from traceaudit.capture.exchange_log import BadLine, RunTimes, read
+from traceaudit.capture.inference import inferred
 from traceaudit.capture.replay import replay
 from traceaudit.commands.options import audit_options, settings_from
 from traceaudit.commands.reading import chosen, opened
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
 from traceaudit.config import Settings
+from traceaudit.correlation.inference.records import Candidate
 from traceaudit.exchange import Exchange
 from traceaudit.reports.verdict import verdict
 from traceaudit.safe import safe
@@ -91,8 +93,13 @@ class _Recording:
 @click.command("analyze", epilog=_EPILOG)
 @click.argument("log", nargs=-1, required=True)
 @audit_options
+@click.option(
+    "--infer",
+    is_flag=True,
+    help="Infer the causes of calls without identifiers from all times together; takes a while.",
+)
 @click.option("--lenient", is_flag=True, help="Lines that cannot be used do not make the exit status 4.")
-def command(*, log: Sequence[str], lenient: bool, **options: Any) -> None:
+def command(*, log: Sequence[str], infer: bool, lenient: bool, **options: Any) -> None:
     """Audit the exchange logs LOG (`-`: standard input) into an audit database and print the findings."""
     settings = settings_from(**options)
     recording = _Recording()
@@ -102,15 +109,19 @@ def command(*, log: Sequence[str], lenient: bool, **options: Any) -> None:
         click.echo(f"… and {recording.bad - _SHOWN:,} more lines that cannot be used", err=True)
     if not recording.exchanges and recording.bad:
         raise BadInputFailure("no line is an exchange: see `traceaudit export` for what a log looks like")
-    run_id = _audit(settings, recording, ", ".join(log))
+    run_id = _audit(settings, recording, ", ".join(log), infer=infer)
     status = _report(settings, run_id)
     sys.exit(Status.BAD_INPUT if recording.bad and not lenient else status)
 
 
-def _audit(settings: Settings, recording: _Recording, logs: str) -> int:
+def _audit(settings: Settings, recording: _Recording, logs: str, *, infer: bool) -> int:
     _look_for_same_ids(settings.db, recording.exchanges)
     known = bool(recording.exchanges or recording.times)
     started_ns, ended_ns = (recording.started_ns, recording.ended_ns) if known else (0, 0)
+    answers: Mapping[str, Sequence[Candidate]] = {}
+    if infer:
+        click.echo("inferring causes from times …", err=True)
+        answers = inferred(recording.exchanges.values(), settings.audit_settings(), started_ns)
     try:
         writer = AuditWriter(
             settings.db,
@@ -122,7 +133,7 @@ def _audit(settings: Settings, recording: _Recording, logs: str) -> int:
         )
         replay(
             recording.exchanges.values(),
-            Audit(settings.audit_settings()),
+            Audit(settings.audit_settings(), answers),
             writer,
             started_ns=started_ns,
             ended_ns=ended_ns,

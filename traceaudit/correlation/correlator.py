@@ -7,11 +7,12 @@ route make such calls. What is left over is that nothing did: a poller, a ticker
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from traceaudit.correlation.activity import Activity, Phase
 from traceaudit.correlation.identifiers import Contexts, Identifiers, Inbound
+from traceaudit.correlation.inference.records import Candidate
 from traceaudit.exchange import Link, Method
 from traceaudit.formats import Context, Format
 
@@ -27,6 +28,12 @@ under steady load cannot be told from it. Not probable either.
 
 SURVIVED = 0.9999
 """The probability of a link by identifier: what is left is a client that repeats an id after the call."""
+
+_DOUBT = 0.002
+"""The share of the others who were there; of what inference is surest of, so much has been wrong."""
+
+_LEFT_OVER = 0.5
+"""The probability from which on inference's own word that nothing caused a call is taken."""
 
 _SHOWN = 8
 """Candidates that are kept of one call; the others' share is added to none of them."""
@@ -77,11 +84,20 @@ class Attribution:
         ]
 
 
-def attribute(edge: str, sent: Contexts, identifiers: Identifiers, activity: Activity) -> Attribution:
-    """The candidates of a call that starts now on this edge, carrying these contexts."""
+def attribute(
+    edge: str,
+    sent: Contexts,
+    identifiers: Identifiers,
+    activity: Activity,
+    inferred: Sequence[Candidate] = (),
+) -> Attribution:
+    """The candidates of a call that starts now on this edge, carrying these contexts.
+
+    ``inferred`` is what the times of the whole recording have said of this call, where that was asked.
+    """
     named = _named(sent, identifiers)
     if not named:
-        return _by_presence(edge, activity)
+        return _by_times(edge, identifiers, activity, inferred) or _by_presence(edge, activity)
     common = _common(list(named.values()))
     if not common:
         return _mixed(edge, named, activity)
@@ -152,6 +168,35 @@ def _by_presence(edge: str, activity: Activity) -> Attribution:
         **activity.numbers(edge, phase),
     }
     return Attribution(_shared(edge, candidates, nothing, activity), method, evidence, phase)
+
+
+def _by_times(
+    edge: str, identifiers: Identifiers, activity: Activity, inferred: Sequence[Candidate]
+) -> Attribution | None:
+    """The candidates as inferred from all starts and ends together; ``None`` where those have nothing to say.
+
+    Whether anything caused the call is told by the idle times where there are some: an explanation that leaves calls
+    over is the last that inference comes to.
+    """
+    phase = activity.phase
+    named = [(identifiers.get(each.inbound_id), each) for each in inferred if each.inbound_id is not None]
+    known = [(inbound, each) for inbound, each in named if inbound is not None and each.probability > 0]
+    if len(known) < 2 and len(activity.candidates()) < 2:
+        return None
+    total = sum(each.probability for _, each in known)
+    uncaused = 1 - sum(each.probability for each in inferred if each.inbound_id is not None)
+    nothing = max(activity.uncaused(edge, phase), uncaused if uncaused > _LEFT_OVER else 0.0)
+    if not known or nothing >= 1:
+        return None
+    named_ids = {inbound.id for inbound, _ in known}
+    others = [inbound for inbound in activity.candidates() if inbound.id not in named_ids]
+    # Times alone never prove: what inference held back it gave to nothing, and here it goes to whoever else was there.
+    doubt = _DOUBT if others else 0.0
+    causes = [Cause(inbound, (1 - nothing) * (1 - doubt) * each.probability / total) for inbound, each in known]
+    causes += [Cause(inbound, (1 - nothing) * doubt / len(others)) for inbound in others]
+    evidence: dict[str, object] = {**inferred[0].evidence, **activity.numbers(edge, phase)}
+    ranked = tuple(sorted([*causes, Cause(None, nothing)], key=lambda cause: -cause.probability))
+    return Attribution(ranked, Method.TIMING, evidence, phase)
 
 
 def _shared(edge: str, candidates: Iterable[Inbound], nothing: float, activity: Activity) -> tuple[Cause, ...]:

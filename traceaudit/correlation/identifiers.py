@@ -60,6 +60,10 @@ class Identifiers:
             if not carriers:
                 del self._carriers[key]
 
+    def get(self, id_: str) -> Inbound | None:
+        """A request that is remembered; ``None``: it is not."""
+        return self._requests.get(id_)
+
     def rename(self, route: Callable[[str], str]) -> None:
         """Gives the requests that are remembered the names that their routes have now."""
         for inbound in self._requests.values():
