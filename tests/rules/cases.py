@@ -212,6 +212,14 @@ CASES: tuple[Case, ...] = (
         {TP: FORWARDED, B3S: FORWARDED},
     ),
     silent(
+        "TP016",
+        "half of the id is lost in one of them",
+        [TRACEPARENT, B3],
+        [("traceparent", f"00-{'0' * 16}{TRACE[16:]}-{SPAN}-01"), B3],
+        {TP: Alteration.TRUNCATED, B3S: FORWARDED},
+        "TP014",
+    ),
+    silent(
         "TP016", "a leak explains it", [TRACEPARENT, B3], [NEW_TRACEPARENT, B3], {TP: LEAKED, B3S: FORWARDED}, "TP021"
     ),
     silent(
@@ -242,6 +250,20 @@ CASES: tuple[Case, ...] = (
         [TRACEPARENT, BAD_TRACESTATE],
         {TP: FORWARDED},
     ),
+    silent(
+        "WC002",
+        "the broken member came in, a valid one is added",
+        [TRACEPARENT, BAD_TRACESTATE],
+        [CONTINUED, ("tracestate", f"own=1,{BAD_TRACESTATE[1]}")],
+        {TP: CONTINUES},
+    ),
+    fires(
+        "WC002",
+        "a broken member is added to another",
+        [TRACEPARENT, BAD_TRACESTATE],
+        [CONTINUED, ("tracestate", f"OWN=1,{BAD_TRACESTATE[1]}")],
+        {TP: CONTINUES},
+    ),
     silent("WC002", "an empty one is allowed", [TRACEPARENT], [TRACEPARENT, ("tracestate", "")], {TP: FORWARDED}),
     fires("WC003", "an id of 15 digits", [B3], [BAD_B3], {B3S: MALFORMED}),
     fires("WC003", "a trace id without a span id", B3MULTI, B3MULTI[:1], {B3M: MALFORMED}),
@@ -269,6 +291,20 @@ CASES: tuple[Case, ...] = (
     silent("WC006", "it came empty", [("b3", "")], [("b3", "")], {B3S: MALFORMED}, participant=False),
     fires("WC007", "a space in a key", [BAGGAGE], [BAD_BAGGAGE], {BAG: MALFORMED}),
     silent("WC007", "copied wrong", [BAD_BAGGAGE], [BAD_BAGGAGE], {BAG: MALFORMED}),
+    silent(
+        "WC007",
+        "a valid member is added to a broken one",
+        [BAD_BAGGAGE],
+        [("baggage", f"{BAGGAGE[1]},{BAD_BAGGAGE[1]}")],
+        {BAG: MALFORMED},
+    ),
+    fires(
+        "WC007",
+        "a broken member is added to another",
+        [BAD_BAGGAGE],
+        [("baggage", f"{BAD_BAGGAGE[1]},a b=1")],
+        {BAG: MALFORMED},
+    ),
     fires(
         "WC011", "a participant passes it on", [BAD_TRACEPARENT], [BAD_TRACEPARENT], {TP: MALFORMED}, participant=True
     ),

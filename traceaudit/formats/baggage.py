@@ -28,7 +28,8 @@ _OCTETS = frozenset(chr(code) for code in range(0x21, 0x7F)) - frozenset('",;\\'
 # property    = key OWS "=" OWS value / key OWS
 _KEY_VALUE = re.compile(rf"[ \t]*({_KEY})[ \t]*=[ \t]*({_VALUE})[ \t]*")
 _PROPERTY = re.compile(rf"[ \t]*({_KEY})[ \t]*(?:=[ \t]*({_VALUE})[ \t]*)?")
-_MOST_MEMBERS = 180
+MOST_MEMBERS = 180
+"""https://www.w3.org/TR/baggage/#definition"""
 
 
 def parse(values: Sequence[str]) -> Context | Malformed:
@@ -53,7 +54,7 @@ def parse(values: Sequence[str]) -> Context | Malformed:
                 return _fault(combined)
             value += f";{match[1]}" if match[2] is None else f";{match[1]}={match[2]}"
         members.append((pair[1], value))
-    if len(members) > _MOST_MEMBERS:
+    if len(members) > MOST_MEMBERS:
         return _fault(combined)
     return Context(Format.BAGGAGE, None, extra=tuple(members))
 
@@ -74,7 +75,7 @@ def _flaws(combined: str) -> Iterator[Flaw]:
     # "baggage-string = list-member 0*179( OWS "," OWS list-member )" https://www.w3.org/TR/baggage/#definition
     start = 0
     for count, member in enumerate(combined.split(",")):
-        if count == _MOST_MEMBERS:
+        if count == MOST_MEMBERS:
             yield start, "A baggage string has at most 180 members.", _REFERENCE
         begin = start
         for index, part in enumerate(member.split(";")):

@@ -24,7 +24,8 @@ _MEMBER = re.compile(
 )
 _KEY_START = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _KEY = _KEY_START | frozenset("_-*/@")
-_MOST_MEMBERS = 32
+MOST_MEMBERS = 32
+"""https://w3c.github.io/trace-context/#list"""
 _LONGEST = 256
 
 
@@ -46,7 +47,7 @@ def parse(values: Sequence[str]) -> TraceState | Malformed:
         # https://w3c.github.io/trace-context/#tracestate-header-field-values
         elif text.strip(OWS):
             return malformed(Format.TRACEPARENT, HEADER, combined, next(_flaws(combined)))
-    if len(members) > _MOST_MEMBERS:
+    if len(members) > MOST_MEMBERS:
         return malformed(Format.TRACEPARENT, HEADER, combined, next(_flaws(combined)))
     return TraceState(tuple(members))
 
@@ -65,7 +66,7 @@ def _flaws(combined: str) -> Iterator[Flaw]:
         before, after = bounds(text)
         if before < after:
             members += 1
-            if members > _MOST_MEMBERS:
+            if members > MOST_MEMBERS:
                 # "There can be a maximum of 32 list-members in a list." Empty ones are not counted here: an empty
                 # header line beside a full one must be accepted, too.
                 # https://w3c.github.io/trace-context/#tracestate-header-field-values

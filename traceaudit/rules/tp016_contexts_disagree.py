@@ -10,7 +10,8 @@ One cause is reported once:
 
 - when one format carries the request's trace and another was started anew, it is this rule and not TP011;
 - when all were started anew, it is TP011 alone;
-- when one is another request's, it is TP021 alone.
+- when one is another request's, it is TP021 alone;
+- when one has lost half of the trace id, it is TP014 alone.
 
 A format that was invalid on the request is left out of the comparison, because starting a trace is right then; so are
 two formats that disagreed on the request already. `sw8` is never compared: SkyWalking's ids are its own.
@@ -79,6 +80,7 @@ from itertools import combinations
 
 from traceaudit.exchange import Outcome, Severity
 from traceaudit.formats.context import Format, same_trace
+from traceaudit.outcomes import Alteration
 from traceaudit.rules.rule import Call, Contexts, Rule, Violation
 from traceaudit.rules.wire import TRACE_FORMATS, carried_trace_id, clip, labels, malformed, valid
 
@@ -96,7 +98,11 @@ def check(call: Call) -> Violation | None:
     """Broken when two formats on the call name different traces, and nothing else explains it."""
     if any(call.outcome(format_) is Outcome.LEAKED for format_ in _COMPARED):
         return None
-    fair = [format_ for format_ in _COMPARED if malformed(call.carried, format_) is None]
+    fair = [
+        format_
+        for format_ in _COMPARED
+        if malformed(call.carried, format_) is None and not call.altered(format_, Alteration.TRUNCATED)
+    ]
     for left, right in combinations(fair, 2):
         if (
             _disagree(call.sent, left, right)

@@ -5,8 +5,8 @@
 One invalid member is enough for a receiver to throw the whole `tracestate` away, and OpenTelemetry Go does; the trace
 goes on without it. The message says which member or character is wrong.
 
-It is not reported when the request itself brought the very same invalid value: the W3C leaves it to the service whether
-to discard or to pass on what it cannot parse.
+It is not reported when the request itself brought the invalid members, be there a valid one of the service's own beside
+them or not: the W3C leaves it to the service whether to discard or to pass on what it cannot parse.
 
 ## What the mesh then does
 
@@ -58,11 +58,13 @@ func withMember(state trace.TraceState, key, value string) trace.TraceState {
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
 from traceaudit.exchange import Severity
-from traceaudit.formats.context import Format, Malformed
+from traceaudit.formats import tracestate
+from traceaudit.formats.context import Format, Malformed, TraceState
 from traceaudit.rules.rule import Call, Rule, Violation
-from traceaudit.rules.wire import clip, combined, valid
+from traceaudit.rules.wire import clip, combined, parts, valid
 
 
 def check(call: Call) -> Violation | None:
@@ -72,7 +74,7 @@ def check(call: Call) -> Violation | None:
     if not isinstance(state, Malformed):
         return None
     brought = combined(call.inbound, "tracestate")
-    if brought == combined(call.outbound, "tracestate"):
+    if _came_so(parts(brought), parts(state.value)):
         return None
     return Violation(
         header="tracestate",
@@ -80,6 +82,17 @@ def check(call: Call) -> Violation | None:
         expected=f"tracestate {clip(brought)}" if brought else "a valid tracestate, or none",
         observed=f"tracestate {clip(state.value)}".rstrip(),
     )
+
+
+def _came_so(before: Sequence[str], now: Sequence[str]) -> bool:
+    """Whether all that is wrong was wrong on the request: its members are there, beside others that are valid.
+
+    "Vendors MAY validate the tracestate header. If the tracestate header cannot be parsed the vendor MAY discard the
+    entire header." https://www.w3.org/TR/trace-context-2/#tracestate-header
+    """
+    own = [member for member in now if member not in before]
+    too_many = len(now) > max(tracestate.MOST_MEMBERS, len(before))
+    return not too_many and isinstance(tracestate.parse([",".join(own)]), TraceState)
 
 
 RULE = Rule(

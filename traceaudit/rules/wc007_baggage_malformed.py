@@ -5,7 +5,8 @@
 What a receiver does with invalid baggage is undefined: it may drop the bad member, or all of it. The message says which
 member or character is wrong.
 
-It is not reported when the request itself brought the very same invalid value.
+It is not reported when the request itself brought the invalid members, be there others of the service's own beside them
+or not.
 
 ## What the mesh then does
 
@@ -75,17 +76,28 @@ func member(key, value string) string {
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
 from traceaudit.exchange import Severity
-from traceaudit.formats.context import Format
+from traceaudit.formats import baggage
+from traceaudit.formats.context import Context, Format
 from traceaudit.rules.rule import Call, Rule, Violation
-from traceaudit.rules.wire import malformation, own_malformation
+from traceaudit.rules.wire import combined, malformation, own_malformation, parts
 
 
 def check(call: Call) -> Violation | None:
     """Broken when ``baggage`` on the call is invalid and the request did not bring it so."""
     fault = own_malformation(call, [Format.BAGGAGE])
-    return malformation(call, fault) if fault else None
+    if fault is None or _came_so(parts(combined(call.inbound, "baggage")), parts(fault.value)):
+        return None
+    return malformation(call, fault)
+
+
+def _came_so(before: Sequence[str], now: Sequence[str]) -> bool:
+    """Whether all members that are wrong were so on the request: those of the service's own are valid."""
+    own = [member for member in now if member not in before]
+    wrong = len(own) < len(now) and len(now) <= max(baggage.MOST_MEMBERS, len(before))
+    return wrong and (not own or isinstance(baggage.parse([",".join(own)]), Context))
 
 
 RULE = Rule(

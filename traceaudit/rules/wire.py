@@ -118,10 +118,22 @@ def because(call: Call, formats: Sequence[Format]) -> str:
     return f" ({'; '.join(told)})" if told else ""
 
 
+def parts(value: str) -> list[str]:
+    """What stands between the commas of a value, without the space around it; empty parts are left out.
+
+    "A recipient MAY combine multiple field lines within a field section that have the same field name into one field
+    line [...] by appending each subsequent field line value to the initial field line value in order, separated by a
+    comma (",") and optional whitespace" https://www.rfc-editor.org/rfc/rfc9110#section-5.3
+    """
+    return [part for each in value.split(",") if (part := each.strip())]
+
+
 def brought(call: Call, fault: Malformed) -> bool:
-    """Whether the request brought the very same malformed value: then it is not of the service's making."""
+    """Whether the request brought the very same malformed value, its lines joined or not: then it is not of the
+    service's making.
+    """
     carried = malformed(call.carried, fault.format)
-    return carried is not None and (carried.header, carried.value.strip()) == (fault.header, fault.value.strip())
+    return carried is not None and (carried.header, parts(carried.value)) == (fault.header, parts(fault.value))
 
 
 def own_malformation(call: Call, formats: Sequence[Format]) -> Malformed | None:
