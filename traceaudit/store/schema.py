@@ -208,3 +208,21 @@ def views(db: Database) -> None:
         where inbound.direction = 'inbound'
         """,  # noqa: S608  (as above)
     )
+
+
+@MIGRATIONS()
+def marks(db: Database) -> None:
+    """What a person has marked in the inspector, and their notes."""
+    # A finding that the audit withdraws takes its mark along; exchanges are never deleted.
+    db.execute(
+        """
+        create table marks (
+            id integer primary key,
+            exchange_id text unique references exchanges(id),
+            finding_id integer unique references findings(id) on delete cascade,
+            note text not null default '',
+            marked_ns integer not null,
+            check ((exchange_id is null) <> (finding_id is null))
+        )
+        """
+    )

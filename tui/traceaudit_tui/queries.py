@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from traceaudit.exchange import Confidence
-from traceaudit.store.opening import connect, open_audit
+from traceaudit.store.opening import Access, connect, open_audit
 from traceaudit_tui.rows import (
     Bar,
     Candidate,
@@ -58,17 +58,16 @@ from exchanges left join links as chosen on chosen.outbound_id = exchanges.id an
 class Audit:
     """The audit database as the inspector asks it. Raises sqlite3.Error when the file goes bad under it."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, *, immutable: bool = False) -> None:
-        """``immutable``: nobody can write where the file is, and SQLite is not to lock it."""
+    def __init__(self, path: Path, connection: sqlite3.Connection, access: Access) -> None:
+        """``access``: how other connections to it are to be made."""
         self.path = path
+        self.access = access
         self._connection = connection
-        self._immutable = immutable
 
     @classmethod
     def open(cls, path: Path) -> Audit:
         """Raises FileNotFoundError or NotAnAuditError, each with a sentence for people."""
-        connection, immutable = open_audit(path)
-        return cls(path, connection, immutable=immutable)
+        return cls(path, *open_audit(path))
 
     def close(self) -> None:
         """Gives the file back."""
@@ -77,7 +76,9 @@ class Audit:
     @contextmanager
     def apart(self) -> Iterator[Audit]:
         """The same database on another connection, for a thread that may take its time."""
-        other = Audit(self.path, connect(self.path, immutable=self._immutable), immutable=self._immutable)
+        access = self.access
+        connection = connect(self.path, immutable=access.immutable, marks=access.marks)
+        other = Audit(self.path, connection, access)
         try:
             yield other
         finally:
