@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from traceaudit.commands.options import settings_from
-from traceaudit.commands.reading import DATABASE, NO_RUN, choice_of_findings, chosen, opened, run_of
+from traceaudit.commands.reading import DATABASE, NO_RUN, choice_of_findings, chosen, meant, opened, run_of
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
 from traceaudit.exchange import Severity
 from traceaudit.exemptions import BaselineError, edge_of, read_baseline, write_baseline
+from traceaudit.filters import Filter
 from traceaudit.reports import verdict, words
 from traceaudit.reports.output import printable
 from traceaudit.reports.words import plural
@@ -26,6 +27,7 @@ Examples:
   traceaudit check
   traceaudit check audit.db --fail-on warning
   traceaudit check audit.db --select TP --ignore TP005,TP006
+  traceaudit check audit.db --where 'edge:"* -> inventory*" confidence:proven'
   traceaudit check audit.db --write-baseline known.json
   traceaudit check audit.db --baseline known.json      (only what is new fails)
 
@@ -48,13 +50,20 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
     "--write-baseline", "new_baseline", type=click.Path(path_type=Path), help="Write the findings of now as a baseline."
 )
 def command(
-    *, db: Path, run_id: int | None, quiet: bool, baseline: Path | None, new_baseline: Path | None, **options: Any
+    *,
+    db: Path,
+    run_id: int | None,
+    where: Filter | None,
+    quiet: bool,
+    baseline: Path | None,
+    new_baseline: Path | None,
+    **options: Any,
 ) -> None:
     """Give the verdict on the audit database DB, by default audit.db: a line a finding, and an exit status."""
     settings = settings_from(**options)
     with opened(db) as reader:
         run = run_of(reader, run_id)
-        findings = chosen(reader.findings(run.id), settings) if run else []
+        findings = chosen(meant(reader, run, where), settings) if run else []
     if new_baseline is not None:
         _write_baseline(new_baseline, findings)
     if baseline is not None:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import click
 
-from traceaudit.commands.reading import DATABASE, NO_RUN, opened, run_of
+from traceaudit.commands.reading import DATABASE, NO_RUN, opened, run_of, where_option
 from traceaudit.commands.status import Status, UsageFailure
 from traceaudit.exports import jsonl
+from traceaudit.filters import Filter
 
 _EPILOG = """\b
 Examples:
   traceaudit export audit.db > run.jsonl
+  traceaudit export audit.db --where 'status>=500 or took>1s' > slow.jsonl
   traceaudit export audit.db --run 2 --output run.jsonl"""
 
 
@@ -22,8 +24,16 @@ Examples:
 @DATABASE
 @click.option("--format", "form", type=click.Choice(["jsonl"]), default="jsonl", show_default=True, help="The form.")
 @click.option("--run", "run_id", type=int, metavar="N", help="The run to export.  [default: the latest]")
+@where_option("Which exchanges, for example 'upstream:inventory outcome:dropped'")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of the screen.")
-def command(db: Path, form: str, run_id: int | None, output: Path | None) -> None:  # noqa: ARG001  (one form so far)
+def command(
+    *,
+    db: Path,
+    form: str,  # noqa: ARG001  (one form so far)
+    run_id: int | None,
+    where: Filter | None,
+    output: Path | None,
+) -> None:
     """Write a run of the audit database DB, by default audit.db, as an exchange log."""
     with opened(db) as reader:
         run = run_of(reader, run_id)
@@ -32,12 +42,12 @@ def command(db: Path, form: str, run_id: int | None, output: Path | None) -> Non
             sys.exit(Status.INCONCLUSIVE)
         try:
             if output is None:
-                for line in jsonl.lines(reader, run):
+                for line in jsonl.lines(reader, run, where):
                     sys.stdout.write(f"{line}\n")
                 sys.stdout.flush()
                 return
             with output.open("w", encoding="ascii") as file:
-                file.writelines(f"{line}\n" for line in jsonl.lines(reader, run))
+                file.writelines(f"{line}\n" for line in jsonl.lines(reader, run, where))
         except BrokenPipeError:
             # `| head` has seen enough; what Python would still flush at its end goes nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,6 +16,8 @@ from traceaudit.commands.options import settings_from
 from traceaudit.commands.status import BadInputFailure, UsageFailure
 from traceaudit.config import FAIL_ON, Settings
 from traceaudit.exemptions import exempted
+from traceaudit.filters import Filter, FilterError, parse
+from traceaudit.reports.words import plural
 from traceaudit.safe import safe
 from traceaudit.store.reader import AuditReader, FindingRow, NotAnAuditError, Run
 
@@ -30,11 +32,29 @@ DATABASE = click.argument("db", required=False, callback=_configured, type=click
 """The argument of every command that reads an audit database; without it the configuration's."""
 
 
+def _filter(_: click.Context, __: click.Parameter, text: str | None) -> Filter | None:
+    try:
+        return parse(text) if text is not None else None
+    except FilterError as error:
+        marked = ""
+        if text is not None and text.isascii() and text.isprintable():  # each character takes one cell
+            marked = f"\n  {text}\n  {' ' * error.start}{'^' * (error.end - error.start)}"
+        raise click.BadParameter(f"{safe(str(error))}{marked}") from error
+
+
+def where_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--where``: the filter language, and what it chooses."""
+    return click.option(
+        "--where", metavar="FILTER", callback=_filter, help=f"{what}; docs/filters.md has the language."
+    )
+
+
 def choice_of_findings(fail_on: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The options that say which findings of which run are looked at, and which of them fail."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for option in (
+            where_option("Which findings, for example 'severity>=warning since:5m'"),
             click.option("--ignore", metavar="CODES", multiple=True, help="Rules to leave out, by code or prefix."),
             click.option("--select", metavar="CODES", multiple=True, help="Rules to look at, by code or prefix."),
             click.option(
@@ -72,6 +92,14 @@ def run_of(reader: AuditReader, run_id: int | None) -> Run | None:
         there = f"there are runs {ids[0]} to {ids[-1]}" if len(ids) > 1 else f"there is run {ids[0]}" if ids else NO_RUN
         raise UsageFailure(f"no run {run_id} in {reader.path}: {there}")
     return run
+
+
+def meant(reader: AuditReader, run: Run, where: Filter | None) -> list[FindingRow]:
+    """The findings that a filter means; how many it leaves out is told of on standard error."""
+    findings = reader.findings(run.id, where)
+    if where and (others := len(reader.findings(run.id)) - len(findings)):
+        click.echo(f"note: --where leaves out {plural(others, 'finding')}", err=True)
+    return findings
 
 
 def chosen(findings: Sequence[FindingRow], settings: Settings) -> list[FindingRow]:

@@ -11,8 +11,9 @@ from typing import Any, TextIO
 import click
 
 from traceaudit.commands.options import settings_from
-from traceaudit.commands.reading import DATABASE, NO_RUN, choice_of_findings, chosen, opened, run_of
+from traceaudit.commands.reading import DATABASE, NO_RUN, choice_of_findings, chosen, meant, opened, run_of
 from traceaudit.commands.status import Status, UsageFailure
+from traceaudit.filters import Filter
 from traceaudit.reports import verdict
 from traceaudit.safe import safe
 from traceaudit.store.reader import AuditReader, FindingRow, Run
@@ -22,6 +23,7 @@ Examples:
   traceaudit report
   traceaudit report audit.db --format matrix
   traceaudit report audit.db --format json | jq '.findings[].code'
+  traceaudit report audit.db --where 'code:TP outcome:traceparent=dropped'
   traceaudit report audit.db --run 2 --select TP --output report.txt
 
 \b
@@ -47,6 +49,7 @@ def command(
     db: Path,
     form: str,
     run_id: int | None,
+    where: Filter | None,
     output: Path | None,
     **options: Any,
 ) -> None:
@@ -57,7 +60,7 @@ def command(
         if run is None:
             click.echo(NO_RUN, err=True)
             sys.exit(Status.INCONCLUSIVE)
-        findings = chosen(reader.findings(run.id), settings)
+        findings = chosen(meant(reader, run, where), settings)
         if output is not None and output.exists() and output.samefile(db):
             raise UsageFailure(f"{safe(str(output))} is the audit database itself: name another file")
         with _target(output) as stream:

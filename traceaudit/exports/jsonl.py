@@ -6,14 +6,15 @@ import json
 from collections.abc import Iterator
 
 from traceaudit.exchange import Exchange
+from traceaudit.filters import Filter
 from traceaudit.store.reader import AuditReader, Run
 
 
-def lines(reader: AuditReader, run: Run) -> Iterator[str]:
+def lines(reader: AuditReader, run: Run, filter_: Filter | None = None) -> Iterator[str]:
     """One JSON object a line, in ASCII; the first tells from when to when the service was watched, too."""
     times: dict[str, object] = {"started_ns": run.started_ns, "ended_ns": run.ended_ns, "service": run.service}
     first: dict[str, object] | None = {"run": times}
-    for exchange in reader.exchanges(run.id):
+    for exchange in reader.exchanges(run.id, filter_):
         yield json.dumps({**record(exchange), **(first or {})})
         first = None
     if first is not None:

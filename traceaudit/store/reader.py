@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from traceaudit.exchange import Direction, Exchange, Header
+from traceaudit.filters import Filter
 from traceaudit.formats.context import Format
 from traceaudit.store.opening import NotAnAuditError, open_audit
 
@@ -169,21 +170,32 @@ class AuditReader:
             settings=_object(settings),
         )
 
-    def findings(self, run_id: int) -> list[FindingRow]:
-        """A run's findings, the most severe and surest first."""
+    def latest_ns(self, run_id: int) -> int:
+        """The moment that `since:5m` counts from: the run's end, or its latest exchange's start while it goes on."""
+        row = self._db.execute(
+            "select coalesce((select ended_ns from runs where id = ?),"
+            " (select max(started_ns) from exchanges where run_id = ?), 0)",
+            (run_id, run_id),
+        ).fetchone()
+        return int(row[0])
+
+    def findings(self, run_id: int, filter_: Filter | None = None) -> list[FindingRow]:
+        """A run's findings, the most severe and surest first; ``None``: all of them."""
+        where = filter_.findings(self.latest_ns(run_id)) if filter_ else None
         rows = self._db.execute(
-            """
+            f"""
             select findings.id, code, coalesce(slug, ''), coalesce(severity, ''), coalesce(confidence, ''),
                    coalesce(probability, 0.0), coalesce(inbound_route, ''), coalesce(outbound_authority, ''),
                    coalesce(outbound_route, ''), coalesce(header, ''), coalesce(message, ''), coalesce(expected, ''),
                    coalesce(observed, ''), inbound_id, outbound_id, coalesce(occurrences, 0), coalesce(first_ns, 0),
                    coalesce(last_ns, 0), location, function
             from findings left join edges on edges.id = findings.edge_id where findings.run_id = ?
+            {f"and {where.sql}" if where else ""}
             order by case severity when 'error' then 0 when 'warning' then 1 else 2 end,
                      case confidence when 'proven' then 0 when 'probable' then 1 else 2 end,
                      code, inbound_route, outbound_authority, outbound_route, findings.id
-            """,
-            (run_id,),
+            """,  # noqa: S608  (a filter's SQL is made of constants; what a person typed is a parameter)
+            (run_id, *(where.parameters if where else ())),
         )
         return [FindingRow(*row) for row in rows]
 
@@ -237,11 +249,17 @@ class AuditReader:
         row = self._db.execute(f"{_EXCHANGE} where id = ?", (id_,)).fetchone()
         return self._exchange(row) if row else None
 
-    def exchanges(self, run_id: int | None = None) -> Iterator[Exchange]:
-        """A run's exchanges (all runs': ``None``) in the order they started, each with its headers."""
-        where = "" if run_id is None else " where run_id = ?"
-        rows = self._db.execute(f"{_EXCHANGE}{where} order by started_ns, id", () if run_id is None else (run_id,))
-        for row in rows:
+    def exchanges(self, run_id: int | None = None, filter_: Filter | None = None) -> Iterator[Exchange]:
+        """A run's exchanges (all runs': ``None``) in the order they started, each with its headers; those that a filter
+        means, or all."""
+        parameters: list[object]
+        condition, parameters = ("", []) if run_id is None else (" where run_id = ?", [run_id])
+        if filter_:
+            if run_id is None:
+                raise ValueError("a filter is for one run: its times count from that run's end")
+            where = filter_.exchanges(self.latest_ns(run_id))
+            condition, parameters = f"{condition} and {where.sql}", [*parameters, *where.parameters]
+        for row in self._db.execute(f"{_EXCHANGE}{condition} order by started_ns, id", parameters):
             yield self._exchange(row)
 
     def _exchange(self, row: tuple[object, ...]) -> Exchange:
