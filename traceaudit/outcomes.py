@@ -97,10 +97,8 @@ def _present(format_: Format, carried: Contexts, now: Context | Malformed, owner
 
 def _trace(format_: Format, carried: Contexts, now: Context, owner_of: OwnerOf) -> Judgement:
     was = carried.get(format_)
-    if isinstance(was, Context) and _goes_on(was.trace_id, now.trace_id):
-        return _same_trace(was, now)
-    if (origin := _origin(format_, carried, now)) is not None:
-        return _translated(origin, now)
+    if (own := _own(was, carried, now)) is not None:
+        return own
     if (owner := owner_of(now)) is not None:
         return Judgement(format_, Outcome.LEAKED, detail=f"the context of request {owner}", owner_id=owner)
     if isinstance(was, Context) and was.trace_id is None:
@@ -108,6 +106,18 @@ def _trace(format_: Format, carried: Contexts, now: Context, owner_of: OwnerOf) 
     if _is_free(format_, carried):
         return Judgement(format_, Outcome.ABSENT, detail="the request brought none that is valid; a new one is right")
     return Judgement(format_, Outcome.RESTARTED)
+
+
+def _own(was: Context | Malformed | None, carried: Contexts, now: Context) -> Judgement | None:
+    """The judgement of a context whose trace the request brought, in whatever format; ``None``: it did not."""
+    if isinstance(was, Context) and _goes_on(was.trace_id, now.trace_id):
+        return _same_trace(was, now)
+    if (origin := _origin(carried, now)) is not None:
+        return _translated(origin, now)
+    if isinstance(was, Malformed) and now.trace_id is not None and now.trace_id in was.value.lower():
+        # One of two lines, or written right: it is the request's own trace, however many others are in it.
+        return Judgement(now.format, Outcome.ABSENT, detail="what came in was invalid, and was put right")
+    return None
 
 
 def _is_free(format_: Format, carried: Contexts) -> bool:
@@ -125,9 +135,9 @@ def _is_free(format_: Format, carried: Contexts) -> bool:
     return carried.get(format_) is None and (format_ not in TRACE_HEADERS or not any(_traces(carried)))
 
 
-def _origin(format_: Format, carried: Contexts, now: Context) -> Context | None:
+def _origin(carried: Contexts, now: Context) -> Context | None:
     """The context in another format that this one goes on with; its sibling's before others."""
-    sibling = _SIBLING.get(format_)
+    sibling = _SIBLING.get(now.format)
     contexts = sorted(_traces(carried), key=lambda context: context.format is not sibling)
     return next((context for context in contexts if _goes_on(context.trace_id, now.trace_id)), None)
 
@@ -167,6 +177,8 @@ def _request_id(was: Context | Malformed | None, now: Context, owner_of: OwnerOf
     # "Between what a service got and what it sends, the id must be byte-equal": Envoy joins its logs by it.
     if isinstance(was, Context) and was.trace_id == now.trace_id:
         return Judgement(now.format, Outcome.FORWARDED)
+    if isinstance(was, Malformed) and now.trace_id is not None and now.trace_id in was.value:
+        return Judgement(now.format, Outcome.ABSENT, detail="several came in, and one of them goes on")
     if (owner := owner_of(now)) is not None:
         return Judgement(now.format, Outcome.LEAKED, detail=f"the id of request {owner}", owner_id=owner)
     if not isinstance(was, Context):
