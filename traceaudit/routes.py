@@ -42,8 +42,8 @@ def route_of(method: str, path: str) -> str:
 
 
 def _folded(segment: str) -> str:
-    if not segment:
-        return segment
+    if not segment or segment.isalpha():
+        return segment if len(segment) <= _LONGEST_SEGMENT else "{long}"
     if match := _VARIABLE.fullmatch(segment):
         return f"{{{match.lastgroup}}}"
     return "{long}" if len(segment) > _LONGEST_SEGMENT else segment

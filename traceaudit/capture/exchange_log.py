@@ -188,12 +188,14 @@ def _headers(record: Mapping[str, object], key: str, *, required: bool = False) 
     if not isinstance(value, list):
         raise _WrongError(f"{key} is {_kind(value)} instead of a list of [name, value]")
     headers: list[Header] = []
-    for position, pair in enumerate(value, 1):
-        match pair:
-            case [str(name), str(content)]:
-                headers.append((_bytewise(name), _bytewise(content)))
-            case _:
-                raise _WrongError(f"{key}, number {position}, is not [name, value]")
+    for pair in value:
+        # Without a match statement: there are a dozen of these an exchange, and they are half of what reading costs.
+        if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], str)):
+            raise _WrongError(f"{key}, number {len(headers) + 1}, is not [name, value]")
+        name, content = pair
+        if not (name.isascii() and content.isascii()):
+            name, content = _bytewise(name), _bytewise(content)
+        headers.append((name, content))
     return headers
 
 

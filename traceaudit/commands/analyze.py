@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
@@ -102,6 +103,17 @@ class _Recording:
 def command(*, log: Sequence[str], infer: bool, lenient: bool, **options: Any) -> None:
     """Audit the exchange logs LOG (`-`: standard input) into an audit database and print the findings."""
     settings = settings_from(**options)
+    # What is read stays to the end, and nothing of it goes round in circles: collecting it again and again is in vain.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        sys.exit(_analyze(settings, log, infer=infer, lenient=lenient))
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _analyze(settings: Settings, log: Sequence[str], *, infer: bool, lenient: bool) -> Status:
     recording = _Recording()
     for each in log:
         recording.read(each)
@@ -111,7 +123,7 @@ def command(*, log: Sequence[str], infer: bool, lenient: bool, **options: Any) -
         raise BadInputFailure("no line is an exchange: see `traceaudit export` for what a log looks like")
     run_id = _audit(settings, recording, ", ".join(log), infer=infer)
     status = _report(settings, run_id)
-    sys.exit(Status.BAD_INPUT if recording.bad and not lenient else status)
+    return Status.BAD_INPUT if recording.bad and not lenient else status
 
 
 def _audit(settings: Settings, recording: _Recording, logs: str, *, infer: bool) -> int:

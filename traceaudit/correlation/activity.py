@@ -14,6 +14,10 @@ A route that is called in idle times is most likely a poller's and nobody else's
 chance now and then. So for such a route the share above counts only as far as more busy calls were seen than that
 chance explains: ``ALONE`` is the prior that nothing but the poller calls it, and the number of calls is weighed under
 both (Poisson's distribution against ``1 / ((n + 1) (n + 2))``, which expects nothing in particular).
+
+Some pollers begin with the traffic (a client that is made on first use). The idle times before say nothing of them, so
+what was seen since a route's first call must speak too: as often as it is called outside of a phase it is called inside
+by chance, and if it never was outside, ``LATECOMER`` is the prior and the time outside weighs against it.
 """
 
 from __future__ import annotations
@@ -28,6 +32,12 @@ from traceaudit.correlation.identifiers import Inbound
 EPSILON = 0.1
 """Idle calls that are supposed where none was seen: of routes like this, one in ten is called by nobody's request."""
 
+
+LATECOMER = 0.02
+"""Of routes like this, so many are called by something that began with the traffic and goes on by itself."""
+
+_ALIKE = 3
+"""Rates that differ by less than this factor may be the same, for the few calls there are."""
 
 ALONE = 0.9
 """The prior that a route which is called in idle times is called by no request: what polls seldom also serves."""
@@ -52,6 +62,8 @@ class Activity:
         self._time_ns: dict[Phase, int] = dict.fromkeys(Phase, 0)
         self._calls: Counter[tuple[str, Phase]] = Counter()
         self._caused: dict[tuple[str, str, Phase], float] = {}
+        self._first_ns: dict[str, dict[Phase, int]] = {}
+        """The time of each phase when an edge was first called without an identifier."""
 
     def advance(self, now_ns: int) -> None:
         """Lets time pass: what ended longer than the grace period ago is no longer a candidate."""
@@ -93,7 +105,11 @@ class Activity:
         return [*self.in_flight.values(), *self.ended]
 
     def count(self, edge: str) -> None:
-        """A call on this edge (outbound authority and route) started now."""
+        """A call on this edge (outbound authority and route) started now that carries no request's identifier.
+
+        Those that carry one are caused, and say nothing of how often the others are not.
+        """
+        self._first_ns.setdefault(edge, dict(self._time_ns))
         self._calls[edge, self.phase] += 1
 
     def learn(self, edge: str, inbound: Inbound, share: float = 1.0) -> None:
@@ -111,22 +127,39 @@ class Activity:
         return self._caused.get((edge, inbound.route, phase), 0.0) + prior
 
     def uncaused(self, edge: str, phase: Phase) -> float:
-        """The probability that a call on this edge, made in this phase, was caused by no request."""
+        """The probability that a call on this edge, made in this phase without an identifier, was caused by nothing."""
         if phase is Phase.IDLE:
             return 1.0
         calls = max(self._calls[edge, phase], 1)
         spacing = self._time_ns[phase] / calls
         watched = self._time_ns[Phase.IDLE] + spacing
-        idle_calls = self._calls[edge, Phase.IDLE]
         if not watched:
             return EPSILON
-        share = min(1.0, (idle_calls + EPSILON) / watched * spacing)
-        if not idle_calls:
-            return share
-        by_chance = ALONE * _poisson(calls, share * calls)
-        caused_too = (1 - ALONE) / ((calls + 1) * (calls + 2))
-        alone = by_chance / (by_chance + caused_too)
-        return alone + (1 - alone) * share
+        share = (self._calls[edge, Phase.IDLE] + EPSILON) / watched * spacing
+        others, other_ns, phase_ns = self._elsewhere(edge, phase)
+        if others:
+            share = min(1.0, max(share, others / (other_ns + spacing) * spacing))
+            by_chance = ALONE * _poisson(calls, share * calls)
+            caused_too = (1 - ALONE) / ((calls + 1) * (calls + 2))
+            alone = by_chance / (by_chance + caused_too)
+            return alone + (1 - alone) * share
+        in_phase = phase_ns / (phase_ns + other_ns) if phase_ns else 1.0
+        return min(1.0, max(share, LATECOMER * in_phase**calls))
+
+    def _elsewhere(self, edge: str, phase: Phase) -> tuple[int, int, int]:
+        """Since the first call on this edge: the calls outside of a phase, the time outside, and the time inside.
+
+        What comes as often while requests are in flight as just after is not the requests' doing. But a route that is
+        called far oftener in flight is called by them, and that says nothing of the calls after.
+        """
+        first = self._first_ns.get(edge, self._time_ns)
+        since = {each: self._time_ns[each] - first[each] for each in Phase}
+        outside = [Phase.IDLE]
+        if phase is Phase.BUSY:
+            outside.append(Phase.TAIL)
+        elif self._calls[edge, Phase.BUSY] * since[phase] <= _ALIKE * self._calls[edge, phase] * since[Phase.BUSY]:
+            outside.append(Phase.BUSY)
+        return sum(self._calls[edge, each] for each in outside), sum(since[each] for each in outside), since[phase]
 
     def rename(self, edge: Callable[[str], str], route: Callable[[str], str]) -> None:
         """Puts together what was counted of edges and routes that now have one name."""
@@ -139,6 +172,12 @@ class Activity:
             key = (edge(old), route(old_route), phase)
             caused[key] = caused.get(key, 0.0) + share
         self._caused = caused
+        first: dict[str, dict[Phase, int]] = {}
+        for old, times in self._first_ns.items():
+            known = first.setdefault(edge(old), times)
+            if sum(times.values()) < sum(known.values()):
+                first[edge(old)] = times
+        self._first_ns = first
 
     def numbers(self, edge: str, phase: Phase) -> dict[str, object]:
         """The counts behind :meth:`uncaused`, for a person."""

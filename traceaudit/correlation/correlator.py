@@ -97,6 +97,7 @@ def attribute(
     """
     named = _named(sent, identifiers)
     if not named:
+        activity.count(edge)
         return _by_times(edge, identifiers, activity, inferred) or _by_presence(edge, activity)
     common = _common(list(named.values()))
     if not common:
