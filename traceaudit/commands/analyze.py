@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sqlite3
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,15 @@ class _Recording:
         except OSError as error:
             raise UsageFailure(f"{log} cannot be read: {error.strerror}") from error
 
-    def _take(self, lines: Any, name: str) -> None:
-        for number, each in enumerate(read(lines), 1):
+    def _take(self, lines: Iterable[bytes], name: str) -> None:
+        number = 0  # of the line that was read last: some give nothing, and an exported run's first gives two things
+
+        def counted() -> Iterator[bytes]:
+            nonlocal number
+            for number, line in enumerate(lines, 1):
+                yield line
+
+        for each in read(counted()):
             match each:
                 case RunTimes():
                     self.times.append(each)
@@ -88,7 +95,7 @@ class _Recording:
     def ended_ns(self) -> int:
         """When the last run ended, or the last exchange."""
         ends = [each.ended_ns or each.started_ns for each in self.exchanges.values()]
-        return max([*(each.ended_ns or 0 for each in self.times), *ends])
+        return max([self.started_ns, *(each.ended_ns or 0 for each in self.times), *ends])
 
 
 @click.command("analyze", epilog=_EPILOG)

@@ -1,0 +1,235 @@
+"""`traceaudit analyze`: what it prints and what it ends with, for every log and every file that it may be given."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import MS, START_NS, inbound, outbound, span_id, trace_headers, trace_id
+from traceaudit.commands import main
+from traceaudit.exchange import Exchange, Header
+from traceaudit.exports import jsonl
+
+CLEAN = [inbound("i0", headers=trace_headers(0)), outbound("o0", 1, headers=trace_headers(0))]
+DROPPED = [inbound("i1", 100, headers=trace_headers(1)), outbound("o1", 101, headers=trace_headers(1)[-1:])]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory without settings, where the command is given."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def analyze(*arguments: str | Path, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, ["analyze", *map(str, arguments)], input=stdin)
+
+
+def text_of(exchanges: Sequence[Exchange]) -> str:
+    return "".join(f"{json.dumps(jsonl.record(each))}\n" for each in exchanges)
+
+
+def log(path: Path, exchanges: Sequence[Exchange], *more: str) -> Path:
+    path.write_text(text_of(exchanges) + "".join(f"{line}\n" for line in more), encoding="ascii")
+    return path
+
+
+def rows(database: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+# --- exit statuses ----------------------------------------------------------------------------------------------------
+
+
+def test_a_clean_log_ends_with_0_and_its_exchanges_are_in_the_database(home: Path) -> None:
+    result = analyze(log(home / "a.jsonl", CLEAN), "--db", "new.db")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert rows(home / "new.db", "select id from exchanges order by id") == [("i0",), ("o0",)]
+
+
+def test_findings_are_printed_and_fail_nothing_unless_that_is_asked_for(home: Path) -> None:
+    path = log(home / "a.jsonl", DROPPED)
+    result = analyze(path, "--db", "a.db")
+    assert result.exit_code == 0
+    assert "TP001" in result.stdout
+    assert analyze(path, "--db", "b.db", "--fail-on", "error").exit_code == 1
+
+
+def test_a_log_in_which_no_call_has_a_cause_is_inconclusive(home: Path) -> None:
+    assert analyze(log(home / "a.jsonl", CLEAN[:1])).exit_code == 3
+
+
+def test_an_empty_log_is_inconclusive(home: Path) -> None:
+    assert analyze(log(home / "a.jsonl", [])).exit_code == 3
+
+
+def test_a_run_that_was_killed_before_it_saw_anything_is_inconclusive(home: Path) -> None:
+    result = analyze(log(home / "a.jsonl", [], json.dumps({"run": {"started_ns": START_NS, "ended_ns": None}})))
+    assert result.exit_code == 3
+    assert rows(home / "audit.db", "select started_ns, ended_ns from runs") == [(START_NS, START_NS)]
+
+
+def test_a_log_that_is_not_there_is_wrong_usage(home: Path) -> None:
+    result = analyze("nowhere.jsonl")
+    assert result.exit_code == 2
+    assert "nowhere.jsonl: there is no such file" in result.stderr
+    assert not (home / "audit.db").exists()
+
+
+def test_a_log_that_cannot_be_read_is_wrong_usage(home: Path) -> None:
+    result = analyze(home)
+    assert result.exit_code == 2
+    assert "cannot be read" in result.stderr
+
+
+def test_without_a_log_the_usage_is_told(home: Path) -> None:
+    assert analyze().exit_code == 2
+
+
+def test_a_bad_line_is_told_with_its_number_and_the_rest_is_audited(home: Path) -> None:
+    path = log(home / "a.jsonl", CLEAN, "", "{}", json.dumps(jsonl.record(DROPPED[0])))
+    result = analyze(path)
+    assert result.exit_code == 4
+    assert f"{path}:4: started_ns is missing\n" in result.stderr
+    assert rows(home / "audit.db", "select count(*) from exchanges") == [(3,)]
+
+
+def test_lenient_takes_a_bad_line_for_nothing_worse_than_a_word(home: Path) -> None:
+    result = analyze(log(home / "a.jsonl", CLEAN, "{}"), "--lenient")
+    assert result.exit_code == 0
+    assert "a.jsonl:3: started_ns is missing" in result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--lenient",)])
+def test_a_file_that_is_no_log_at_all_is_bad_input_and_makes_no_database(home: Path, options: tuple[str, ...]) -> None:
+    path = home / "a.jsonl"
+    path.write_text("not a log\n" * 50, encoding="ascii")
+    result = analyze(path, *options)
+    assert result.exit_code == 4
+    assert result.stderr.count("not JSON") == 20
+    assert "… and 30 more lines that cannot be used" in result.stderr
+    assert not (home / "audit.db").exists()
+
+
+def test_an_id_that_comes_twice_is_told_with_the_number_of_its_line(home: Path) -> None:
+    """Empty lines count, and the first line of an exported run tells two things and is one."""
+    first = json.dumps({**jsonl.record(CLEAN[0]), "run": {"started_ns": 1}})
+    path = home / "a.jsonl"
+    path.write_text(f"{first}\n\n\n{text_of(CLEAN[1:])}{text_of(CLEAN[1:])}", encoding="ascii")
+    result = analyze(path)
+    assert result.exit_code == 4
+    assert f"{path}:5: id 'o0' has been used before\n" in result.stderr
+    assert rows(home / "audit.db", "select count(*) from exchanges") == [(2,)]
+
+
+def test_the_same_log_is_not_audited_into_the_same_file_twice(home: Path) -> None:
+    path = log(home / "a.jsonl", CLEAN)
+    assert analyze(path).exit_code == 0
+    result = analyze(path)
+    assert result.exit_code == 2
+    assert "audit.db has an exchange i0 already" in result.stderr
+    assert rows(home / "audit.db", "select count(*) from runs") == [(1,)]
+
+
+def test_another_log_becomes_another_run_of_the_same_file(home: Path) -> None:
+    assert analyze(log(home / "a.jsonl", CLEAN)).exit_code == 0
+    assert analyze(log(home / "b.jsonl", DROPPED)).exit_code == 0
+    assert rows(home / "audit.db", "select id, exchanges from runs") == [(1, 2), (2, 2)]
+
+
+def test_a_text_file_as_the_database_is_bad_input_and_stays_as_it_is(home: Path) -> None:
+    notes = home / "notes.txt"
+    notes.write_text("buy milk\n" * 100, encoding="ascii")
+    result = analyze(log(home / "a.jsonl", CLEAN), "--db", notes)
+    assert result.exit_code == 4
+    assert notes.read_text(encoding="ascii") == "buy milk\n" * 100
+
+
+def test_a_database_in_a_folder_that_is_not_there_is_wrong_usage(home: Path) -> None:
+    assert analyze(log(home / "a.jsonl", CLEAN), "--db", home / "no" / "a.db").exit_code == 2
+
+
+# --- standard input and several logs ----------------------------------------------------------------------------------
+
+
+def test_a_dash_is_standard_input(home: Path) -> None:
+    result = analyze("-", stdin=text_of(CLEAN).encode())
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert rows(home / "audit.db", "select count(*) from exchanges") == [(2,)]
+
+
+def test_a_bad_line_of_standard_input_is_told_as_such(home: Path) -> None:
+    result = analyze("-", stdin=b"\xff\n" + text_of(CLEAN).encode())
+    assert result.exit_code == 4
+    assert "standard input:1: not UTF-8" in result.stderr
+
+
+def test_several_logs_are_one_run_with_a_call_in_one_and_its_request_in_another(home: Path) -> None:
+    result = analyze(log(home / "out.jsonl", DROPPED[1:]), log(home / "in.jsonl", DROPPED[:1]), "--fail-on", "error")
+    assert result.exit_code == 1
+    assert rows(home / "audit.db", "select code, inbound_id from findings where code = 'TP001'") == [("TP001", "i1")]
+
+
+def test_hostile_text_in_a_reason_is_escaped(home: Path) -> None:
+    bad = json.dumps({**jsonl.record(CLEAN[0]), "direction": "\x1b[2J"})
+    result = analyze(log(home / "a.jsonl", CLEAN, bad))
+    assert "\x1b" not in result.stderr
+    assert result.exit_code == 4
+
+
+# --- what is exported is audited alike --------------------------------------------------------------------------------
+
+
+def edited(number: int) -> dict[str, list[Header]]:
+    """A request's headers as a call may carry them."""
+    traceparent, *b3, id_ = trace_headers(number)
+    return {
+        "kept": [traceparent, *b3, id_],
+        "continued": [("traceparent", f"00-{trace_id(number)}-{span_id(number + 50)}-01"), *b3, id_],
+        "dropped": [*b3, id_],
+        "restarted": [("traceparent", f"00-{trace_id(number + 50)}-{span_id(1)}-01"), id_],
+        "malformed": [("traceparent", traceparent[1].upper()), *b3, id_],
+        "of another": [*trace_headers(number + 1)[:-1], id_],
+        "none": [],
+    }
+
+
+CALLS = st.tuples(st.integers(0, 5), st.sampled_from([*edited(0)]))
+ALIKE = (
+    "select * from exchanges order by id",
+    "select * from headers order by exchange_id, side, position",
+    "select * from links order by outbound_id, rank",
+    "select * from outcomes order by outbound_id, format",
+    "select code, confidence, probability, message, outbound_id, occurrences from findings order by code, outbound_id",
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(calls=st.lists(CALLS, min_size=1, max_size=12), apart_ms=st.integers(1, 400), idle_ms=st.integers(0, 10_000))
+def test_an_exported_run_has_the_same_findings_when_it_is_audited_again(
+    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[int, str]], apart_ms: int, idle_ms: int
+) -> None:
+    folder = tmp_path_factory.mktemp("again")
+    exchanges = [
+        inbound(f"i{number}", idle_ms + number * apart_ms, headers=trace_headers(number)) for number in range(6)
+    ]
+    for position, (number, how) in enumerate(calls):
+        start_ms = idle_ms + number * apart_ms + position + 1
+        exchanges.append(outbound(f"o{position}", start_ms, headers=edited(number)[how]))
+    watched = json.dumps({"run": {"started_ns": START_NS, "ended_ns": START_NS + 20_000 * MS}})
+    first, exported, second = folder / "first.db", folder / "exported.jsonl", folder / "second.db"
+    assert analyze(log(folder / "log.jsonl", exchanges, watched), "--db", first).exit_code in {0, 3}
+    export = CliRunner().invoke(main, ["export", str(first), "--output", str(exported)])
+    assert export.exit_code == 0
+    assert analyze(exported, "--db", second).exit_code in {0, 3}
+    for sql in ALIKE:
+        assert rows(second, sql) == rows(first, sql), sql
