@@ -67,7 +67,8 @@ class _Recording:
 
         def counted() -> Iterator[bytes]:
             nonlocal number
-            for number, line in enumerate(lines, 1):
+            for line in lines:
+                number += 1
                 yield line
 
         for each in read(counted()):
