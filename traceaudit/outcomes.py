@@ -111,7 +111,7 @@ def _trace(format_: Format, carried: Contexts, now: Context, owner_of: OwnerOf) 
 def _own(was: Context | Malformed | None, carried: Contexts, now: Context) -> Judgement | None:
     """The judgement of a context whose trace the request brought, in whatever format; ``None``: it did not."""
     if isinstance(was, Context) and _goes_on(was.trace_id, now.trace_id):
-        return _same_trace(was, now)
+        return _same_trace(was, now, carried)
     if (origin := _origin(carried, now)) is not None:
         return _translated(origin, now)
     if isinstance(was, Malformed) and now.trace_id is not None and now.trace_id in was.value.lower():
@@ -196,12 +196,21 @@ def _without_ids(format_: Format, was: Context | Malformed | None, now: Context)
     return Judgement(format_, Outcome.FORWARDED if same else Outcome.CONTINUED)
 
 
-def _same_trace(was: Context, now: Context) -> Judgement:
-    changes = list(_changes(was, now, copied=was.span_id == now.span_id))
+def _same_trace(was: Context, now: Context, carried: Contexts) -> Judgement:
+    copied = was.span_id == now.span_id
+    changes = list(_changes(was, now, copied=copied and was.span_id is not None))
+    if changes and not copied and now.sampled in _decisions(carried, now):
+        # Where formats of one trace came with several decisions, no service can keep them all.
+        changes = [(kind, detail) for kind, detail in changes if kind is not Alteration.SAMPLING]
     if changes:
         kinds = frozenset(kind for kind, _ in changes)
         return Judgement(now.format, Outcome.ALTERED, kinds, "; ".join(detail for _, detail in changes))
-    return Judgement(now.format, Outcome.FORWARDED if was.span_id == now.span_id else Outcome.CONTINUED)
+    return Judgement(now.format, Outcome.FORWARDED if copied else Outcome.CONTINUED)
+
+
+def _decisions(carried: Contexts, now: Context) -> frozenset[bool | None]:
+    """What the formats that name this trace say about sampling."""
+    return frozenset(each.sampled for each in _traces(carried) if _goes_on(each.trace_id, now.trace_id))
 
 
 def _altered(format_: Format, kind: Alteration, detail: str) -> Judgement:
