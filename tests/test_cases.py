@@ -118,7 +118,8 @@ def test_every_report_of_a_case_can_be_written(case: Case, tmp_path: Path) -> No
         assert len(report["findings"]) == len(case.expect)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+# The rules of completeness (CP) judge a run and not its calls.
+@pytest.mark.parametrize("rule", [rule for rule in RULES if not rule.code.startswith("CP")], ids=lambda rule: rule.code)
 def test_every_rule_has_a_page_a_firing_case_and_a_silent_one(rule: Rule) -> None:
     cases = [case for case in CASES if case.path.parent.name == rule.slug]
     assert [str(case) for case in cases if rule.code in case.codes]
