@@ -51,9 +51,11 @@ class History:
         exchange.ended_ns = at * MS
         self.audit.end(exchange)
 
-    def call(self, at: int, headers: list[Header], host: str = "pricing", path: str = "/quote") -> Verdict:
+    def call(
+        self, at: int, headers: list[Header], host: str = "pricing", path: str = "/quote", method: str = "GET"
+    ) -> Verdict:
         self._now = at
-        outbound = Exchange(f"o{next(self._calls)}", Direction.OUTBOUND, at * MS, "GET", host, path, headers)
+        outbound = Exchange(f"o{next(self._calls)}", Direction.OUTBOUND, at * MS, method, host, path, headers)
         verdict = self.audit.begin(outbound)
         assert verdict is not None
         return verdict
@@ -99,12 +101,13 @@ def test_a_call_without_a_header_is_a_drop_of_the_one_request_in_flight(history:
 
 def test_with_several_in_flight_the_drop_is_as_sure_and_the_link_is_not_claimed(history: History) -> None:
     """Whichever of the four caused the call, it carried the headers; the shares of the four are summed."""
-    for number in range(4):
-        history.request(IDLE_MS + number, f"i{number}", ids(number + 1), path=f"/checkout/{number}")
-    verdict = history.call(IDLE_MS + 10, [])
-    for number in range(4):
-        history.response(IDLE_MS + 20 + number, f"i{number}")
-    assert max(link.probability for link in verdict.links) < 0.3
+    for start in range(IDLE_MS, IDLE_MS + 8000, 1000):
+        for number in range(4):
+            history.request(start + number, f"i{start + number}", ids(start + number), path=f"/checkout/{number}")
+        verdict = history.call(start + 10, [])
+        for number in range(4):
+            history.response(start + 20 + number, f"i{start + number}")
+        assert max(link.probability for link in verdict.links) < 0.3
     assert history.findings()["TP001 GET /checkout/{id} -> pricing"] is Confidence.PROVEN
 
 
@@ -142,6 +145,25 @@ def test_a_poller_is_not_accused_when_it_happens_to_call_during_a_request(histor
     assert verdict.links[0].inbound_id is None or verdict.links[0].probability < 0.95
     assert Confidence.PROVEN not in history.findings().values()
     assert Confidence.PROBABLE not in history.findings().values()
+
+
+@pytest.mark.parametrize("path", [
+    "/v1/traces", "/otlp/v1/metrics", "/api/v2/spans", "/api/traces?format=jaeger.thrift", "/v0.4/traces",
+    "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+])  # fmt: skip
+def test_an_exporter_that_sends_while_there_is_traffic_is_not_accused(history: History, path: str) -> None:
+    for number in range(1, 30):
+        history.request(IDLE_MS + number * 10, f"i{number}", ids(number))
+        verdict = history.call(IDLE_MS + number * 10 + 5, [], host="collector:4318", path=path, method="POST")
+        history.response(IDLE_MS + number * 10 + 9, f"i{number}")
+        assert verdict.links[0].inbound_id is None
+    assert history.findings() == {}
+
+
+def test_a_path_that_only_looks_like_an_exporters_is_a_call_like_any_other(history: History) -> None:
+    history.request(IDLE_MS, "i1", ids(1))
+    assert history.call(IDLE_MS + 1, [], path="/v1/traces", method="GET").links[0].inbound_id == "i1"
+    assert history.call(IDLE_MS + 2, [], path="/v1/traces/17", method="POST").links[0].inbound_id == "i1"
 
 
 def test_a_poller_of_a_route_that_requests_call_too_is_not_accused(history: History) -> None:

@@ -16,7 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from traceaudit.correlation import Activity, Attribution, FrozenContexts, Identifiers, Inbound, attribute
+from traceaudit.correlation.correlator import UNCAUSED
 from traceaudit.correlation.inference.records import Candidate
+from traceaudit.correlation.telemetry import is_telemetry
 from traceaudit.exchange import Direction, Exchange, Link, Outcome, Severity
 from traceaudit.findings import SEVERAL, WORTH_SAYING, Accusation, Edge, Finding, FindingsBook
 from traceaudit.formats import Context, Format, Malformed, read
@@ -113,18 +115,16 @@ class Audit:
         if now_ns is not None:
             self.advance(now_ns)
         for finding in self.findings:
-            edge = _edge_key(finding.edge.outbound_authority, finding.edge.outbound_route)
-            weighed = [
-                (
-                    each.probability
-                    if phase is None
-                    else each.given_caused * (1 - self._activity.uncaused(edge, phase)),
-                    each,
-                )
-                for phase, each in finding.clearest.items()
-            ]
+            weighed = [(self.weighed(finding.edge, each), each) for each in finding.clearest.values()]
             finding.probability, finding.example = max(weighed, key=lambda pair: pair[0])
         return self.findings.withdraw()
+
+    def weighed(self, edge: Edge, accusation: Accusation) -> float:
+        """The probability of an accusation by what is now known of uncaused calls on its edge."""
+        if accusation.kind is None:
+            return accusation.probability
+        key = _edge_key(edge.outbound_authority, edge.outbound_route)
+        return accusation.given_caused * (1 - self._activity.uncaused.share(key, accusation.kind))
 
     def route_of(self, exchange: Exchange) -> str:
         """The route of an exchange by all that was learned."""
@@ -161,7 +161,10 @@ class Audit:
     def _decide(self, outbound: Exchange, sent: Contexts, route: str) -> Verdict:
         key = _edge_key(outbound.authority, route)
         inferred = self._inferred.get(outbound.id, ())
-        attribution = attribute(key, sent, self._identifiers, self._activity, inferred)
+        if is_telemetry(outbound.method, outbound.path):
+            attribution = UNCAUSED
+        else:
+            attribution = attribute(key, sent, self._identifiers, self._activity, inferred)
         calls = self._calls(attribution, outbound, sent)
         frozen = self._is_frozen(key, calls, attribution)
         if frozen and attribution.stale:
@@ -196,7 +199,7 @@ class Audit:
         carried the same formats, so one speaks for those, with the shares of all.
         """
         causes = [cause for cause in attribution.causes if cause.inbound is not None and cause.probability > 1e-6]
-        alike = attribution.phase is not None and all(
+        alike = attribution.kind is not None and all(
             isinstance(context, Context) and context.trace_id is not None for context in sent.values()
         )
         calls: dict[object, tuple[Call, float]] = {}
@@ -243,9 +246,9 @@ class Audit:
         owner = attribution.causes[0].inbound if attribution.stale else None
         causes = [cause.inbound for cause in attribution.causes if cause.inbound is not None]
         requests = frozenset(inbound.id for inbound in causes if inbound is not owner)
-        if not requests or (len(requests) > 1 and not attribution.stale):
+        made_for = next((call for call, _ in calls if call.inbound.id in requests), None)
+        if made_for is None or (len(requests) > 1 and not attribution.stale):
             return False
-        made_for = next(call for call, _ in calls if call.inbound.id in requests)
         foreign = {
             context.trace_id
             for format_, judged in made_for.judgements.items()
@@ -287,7 +290,7 @@ class Audit:
                     call.outbound.started_ns,
                     probability,
                     probability / caused,
-                    attribution.phase,
+                    attribution.kind,
                 )
                 found.append((self.findings.add(edge, accusation), accusation))
         return found

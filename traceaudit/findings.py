@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
-from traceaudit.correlation import Phase
 from traceaudit.exchange import Confidence, Severity
 from traceaudit.rules import Rule, Violation
 
@@ -32,20 +31,20 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Accusation:
-    """One rule broken by one call.
+    """One rule broken by one call; the ids are ``None`` where it is about what was not seen (the rules CP).
 
     ``probability`` is summed over the candidates that would each make it true. ``given_caused`` is the same share of
-    the candidates other than none, and ``phase`` is set when the rest leans on the rate of uncaused calls.
+    the candidates other than none, and ``kind`` (of time) is set when the rest leans on the rate of uncaused calls.
     """
 
     rule: Rule
     violation: Violation
-    outbound_id: str
-    inbound_id: str
+    outbound_id: str | None
+    inbound_id: str | None
     at_ns: int
     probability: float
     given_caused: float
-    phase: Phase | None
+    kind: int | None
 
 
 @dataclass(slots=True)
@@ -61,8 +60,8 @@ class Finding:
     occurrences: int = 0
     first_ns: int = 0
     last_ns: int = 0
-    clearest: dict[Phase | None, Accusation] = field(default_factory=dict)
-    """The strongest accusation of each phase: what is re-weighed when more of the uncaused calls is known."""
+    clearest: dict[int | None, Accusation] = field(default_factory=dict)
+    """The strongest accusation of each kind of time: what is re-weighed when more of the uncaused calls is known."""
 
     @property
     def confidence(self) -> Confidence:
@@ -74,10 +73,10 @@ class Finding:
         self.occurrences += other.occurrences
         self.first_ns = min(self.first_ns, other.first_ns)
         self.last_ns = max(self.last_ns, other.last_ns)
-        for phase, accusation in other.clearest.items():
-            best = self.clearest.get(phase)
+        for kind, accusation in other.clearest.items():
+            best = self.clearest.get(kind)
             if best is None or accusation.given_caused > best.given_caused:
-                self.clearest[phase] = accusation
+                self.clearest[kind] = accusation
         if other.probability > self.probability:
             self.probability, self.example = other.probability, other.example
 
@@ -128,9 +127,9 @@ class FindingsBook:
         finding.occurrences += 1
         finding.first_ns = min(finding.first_ns, accusation.at_ns)
         finding.last_ns = max(finding.last_ns, accusation.at_ns)
-        best = finding.clearest.get(accusation.phase)
+        best = finding.clearest.get(accusation.kind)
         if best is None or accusation.given_caused > best.given_caused:
-            finding.clearest[accusation.phase] = accusation
+            finding.clearest[accusation.kind] = accusation
         if accusation.probability > finding.probability:
             finding.probability, finding.example = accusation.probability, accusation
         return finding

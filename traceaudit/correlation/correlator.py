@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from traceaudit.correlation.activity import Activity, Phase
+from traceaudit.correlation.activity import Activity
 from traceaudit.correlation.identifiers import Contexts, Identifiers, Inbound
 from traceaudit.correlation.inference.records import Candidate
 from traceaudit.exchange import Link, Method
@@ -32,8 +32,8 @@ SURVIVED = 0.9999
 _DOUBT = 0.002
 """The share of the others who were there; of what inference is surest of, so much has been wrong."""
 
-_LEFT_OVER = 0.5
-"""The probability from which on inference's own word that nothing caused a call is taken."""
+_LEAST_DOUBT = 0.002
+"""The least probability that nothing caused a call, where times alone say that something did."""
 
 _SHOWN = 8
 """Candidates that are kept of one call; the others' share is added to none of them."""
@@ -51,13 +51,13 @@ class Cause:
 class Attribution:
     """Every candidate of one call, the likeliest first; shares sum to 1.
 
-    ``phase`` is set when the shares lean on the learned rate of uncaused calls, which may still change.
+    ``kind`` (of time) is set when the shares lean on the learned rate of uncaused calls, which may still change.
     """
 
     causes: tuple[Cause, ...]
     method: Method
     evidence: dict[str, object]
-    phase: Phase | None = None
+    kind: int | None = None
     stale: bool = False
     """The identifiers are those of a request that is long over, and others may have made the call with them."""
 
@@ -84,6 +84,10 @@ class Attribution:
         ]
 
 
+UNCAUSED = Attribution((Cause(None, 1.0),), Method.ISOLATED, {"telemetry": True})
+"""An exporter's call: what it is shows that no request made it."""
+
+
 def attribute(
     edge: str,
     sent: Contexts,
@@ -97,8 +101,9 @@ def attribute(
     """
     named = _named(sent, identifiers)
     if not named:
-        activity.count(edge)
+        activity.uncaused.count(edge, activity.kind)
         return _by_times(edge, identifiers, activity, inferred) or _by_presence(edge, activity)
+    activity.uncaused.count_identified(edge)
     common = _common(list(named.values()))
     if not common:
         return _mixed(edge, named, activity)
@@ -159,16 +164,16 @@ def _mixed(edge: str, named: dict[Format, dict[str, Inbound]], activity: Activit
 
 def _by_presence(edge: str, activity: Activity) -> Attribution:
     """No identifier survived: whoever was there may have caused it, or nothing did."""
-    phase = activity.phase
+    kind = activity.kind
     candidates = activity.candidates()
-    nothing = activity.uncaused(edge, phase)
+    nothing = activity.uncaused.share(edge, kind)
     method = Method.ISOLATED if len(candidates) <= 1 else Method.TIMING
     evidence: dict[str, object] = {
         "in_flight": len(activity.in_flight),
         "ended_recently": len(candidates) - len(activity.in_flight),
-        **activity.numbers(edge, phase),
+        **activity.numbers(edge),
     }
-    return Attribution(_shared(edge, candidates, nothing, activity), method, evidence, phase)
+    return Attribution(_shared(edge, candidates, nothing, activity), method, evidence, kind)
 
 
 def _by_times(
@@ -176,28 +181,22 @@ def _by_times(
 ) -> Attribution | None:
     """The candidates as inferred from all starts and ends together; ``None`` where those have nothing to say.
 
-    Whether anything caused the call is told by the idle times where there are some: an explanation that leaves calls
-    over is the last that inference comes to.
+    Whether anything caused the call is inference's to say, too: it has learned from all of them what comes by itself.
     """
-    phase = activity.phase
     named = [(identifiers.get(each.inbound_id), each) for each in inferred if each.inbound_id is not None]
     known = [(inbound, each) for inbound, each in named if inbound is not None and each.probability > 0]
-    if len(known) < 2 and len(activity.candidates()) < 2:
+    if not known or (len(known) < 2 and len(activity.candidates()) < 2):
         return None
     total = sum(each.probability for _, each in known)
-    uncaused = 1 - sum(each.probability for each in inferred if each.inbound_id is not None)
-    nothing = max(activity.uncaused(edge, phase), uncaused if uncaused > _LEFT_OVER else 0.0)
-    if not known or nothing >= 1:
-        return None
+    nothing = max(_LEAST_DOUBT, 1 - sum(each.probability for each in inferred if each.inbound_id is not None))
     named_ids = {inbound.id for inbound, _ in known}
     others = [inbound for inbound in activity.candidates() if inbound.id not in named_ids]
-    # Times alone never prove: what inference held back it gave to nothing, and here it goes to whoever else was there.
+    # Times alone never prove: what inference is surest of has been wrong now and then.
     doubt = _DOUBT if others else 0.0
     causes = [Cause(inbound, (1 - nothing) * (1 - doubt) * each.probability / total) for inbound, each in known]
     causes += [Cause(inbound, (1 - nothing) * doubt / len(others)) for inbound in others]
-    evidence: dict[str, object] = {**inferred[0].evidence, **activity.numbers(edge, phase)}
     ranked = tuple(sorted([*causes, Cause(None, nothing)], key=lambda cause: -cause.probability))
-    return Attribution(ranked, Method.TIMING, evidence, phase)
+    return Attribution(ranked, Method.TIMING, {**inferred[0].evidence, **activity.numbers(edge)})
 
 
 def _shared(edge: str, candidates: Iterable[Inbound], nothing: float, activity: Activity) -> tuple[Cause, ...]:

@@ -1,0 +1,194 @@
+"""Learns which calls come by themselves: pollers, tickers, watches, whatever no request has caused.
+
+Theory of operation. Time is sorted by how many requests are in flight: none for long (*idle*), none but one ended a
+moment ago (*tail*), one, two, and so on. What comes by itself does not care: its calls fall into each kind of time in
+proportion to its length. What requests cause comes in proportion to how many there are. So the calls of a route, sorted
+the same way, tell how large a share of them is uncaused; a minute without requests tells most, but two and twenty in
+flight tell too.
+
+The share is weighed on a grid (:data:`_SHARES`), each with its likelihood and a prior. What comes by itself may have
+done so all the time, may have begun with the route's first call (a client that is made on first use), or may pause
+while there is no traffic; each is tried. Calls are not independent of each other, so likelihoods count less than half.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+IDLE, TAIL, FRESH = 0, 1, 2
+"""Kinds of time without a request in flight: for long, since a while, since just now (the grace period's first part).
+Those with requests follow by their number.
+"""
+
+FRESH_PART = 0.2
+"""The part of the grace period in which most late work begins; a goroutine that is started takes no time to start."""
+
+_SOON = 0.8
+"""Share of the calls after a response that begin in that part."""
+
+_FIRST = 3
+
+_LEVELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_KINDS = _FIRST + len(_LEVELS) + 1
+
+_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.0)
+"""Shares of uncaused calls that are weighed: mostly a route is called by requests alone, or by none."""
+
+_LATE = ((0.001, 0.5), (0.05, 0.15), (0.3, 0.05), (0.9, 0.05), (0.999, 0.25))
+"""Shares of a route's caused calls that come after the response, and their priors."""
+
+ALONE, ALONE_CROWDED, ALONE_BESIDE = 0.08, 0.2, 0.9
+"""Priors that a route is called by no request: with one in flight; with many, where more of what goes on is hidden; and
+where nearly all other calls of the route carry an identifier, so that these few are of another kind.
+"""
+
+_BESIDE = 3
+"""So many calls with an identifier to one without are nearly all."""
+
+_BOTH = 0.02
+"""Prior that a route is called by requests and by itself."""
+
+_STRAY = 1e-4
+"""Share of caused calls that start when no request is there: late work beyond the grace period."""
+
+_TEMPER = 0.4
+"""Calls of one request come together; so much of each counts as evidence of its own."""
+
+_VARIANTS = (0.65, 0.2, 0.15)
+"""Priors: always, since the route's first call, only while there is traffic."""
+
+_LOOK_AGAIN = 1.1
+"""By this factor calls or time must grow before a route is weighed anew."""
+
+
+def kind_of(in_flight: int) -> int:
+    """The kind of time with so many requests in flight, at least one."""
+    return _FIRST + bisect_left(_LEVELS, in_flight)
+
+
+class Uncaused:
+    """Times and calls by kind; :meth:`share` is what they say of a call."""
+
+    def __init__(self) -> None:
+        self.time_ns = [0] * _KINDS
+        self._requests_ns = [0] * _KINDS
+        """Time in each kind, as often as requests were in flight."""
+        self._calls: dict[str, list[int]] = {}
+        self._first: dict[str, list[int]] = {}
+        self._identified: Counter[str] = Counter()
+        self._weighed: dict[str, tuple[int, int, list[float]]] = {}
+
+    def watch(self, kind: int, in_flight: int, ns: int) -> None:
+        """So much time has passed in this way."""
+        self.time_ns[kind] += ns
+        self._requests_ns[kind] += ns * in_flight
+
+    def count(self, edge: str, kind: int) -> None:
+        """A call without any request's identifier was made."""
+        calls = self._calls.get(edge)
+        if calls is None:
+            calls = self._calls[edge] = [0] * _KINDS
+            self._first[edge] = list(self.time_ns)
+        calls[kind] += 1
+
+    def count_identified(self, edge: str) -> None:
+        """A call with an identifier was made: it is caused, and says how the others should look."""
+        self._identified[edge] += 1
+
+    def idle_calls(self, edge: str) -> int:
+        """Calls that were made while no request was there."""
+        return self._calls.get(edge, [0])[IDLE]
+
+    def share(self, edge: str, kind: int) -> float:
+        """The probability that a call without an identifier, made in this kind of time, was caused by nothing."""
+        if kind == IDLE:
+            return 1.0
+        calls = self._calls.get(edge)
+        if calls is None:
+            return ALONE_CROWDED
+        number, watched_ns = sum(calls), sum(self.time_ns)
+        weighed = self._weighed.get(edge)
+        if weighed is None or number > weighed[0] * _LOOK_AGAIN or watched_ns > weighed[1] * _LOOK_AGAIN:
+            weighed = self._weighed[edge] = (number, watched_ns, self._weigh(edge, calls))
+        return weighed[2][kind]
+
+    def rename(self, edge: Callable[[str], str]) -> None:
+        """Puts edges together that now have one name."""
+        calls, first, self._weighed = self._calls, self._first, {}
+        self._calls, self._first = {}, {}
+        for old, counts in calls.items():
+            new = edge(old)
+            before = self._calls.get(new)
+            self._calls[new] = counts if before is None else [a + b for a, b in zip(before, counts, strict=True)]
+            self._first[new] = min(self._first.get(new, first[old]), first[old], key=sum)
+        identified, self._identified = self._identified, Counter()
+        for old, count in identified.items():
+            self._identified[edge(old)] += count
+
+    # --- the weighing -------------------------------------------------------------------------------------------------
+
+    def _weigh(self, edge: str, calls: list[int]) -> list[float]:
+        """The share of uncaused calls in each kind of time."""
+        there = [kind for kind, count in enumerate(calls) if count]
+        uncaused, caused = list(self._by_itself(edge)), list(self._by_requests())
+        scored: list[tuple[float, float, list[float], list[float]]] = []
+        temper = max(_TEMPER, 1 / sum(calls))
+        for share, share_prior in self._priors(edge, calls):
+            for by_itself, variant_prior in uncaused:
+                for by_requests, late_prior in caused:
+                    mixed = [share * by_itself[kind] + (1 - share) * by_requests[kind] for kind in there]
+                    if min(mixed) <= 0:
+                        continue
+                    likelihood = sum(calls[kind] * math.log(part) for kind, part in zip(there, mixed, strict=True))
+                    prior = math.log(share_prior * variant_prior * late_prior)
+                    scored.append((temper * likelihood + prior, share, by_itself, by_requests))
+        if not scored:
+            return [ALONE_CROWDED] * _KINDS
+        best = max(score for score, *_ in scored)
+        weighed = [(math.exp(score - best), share, alone, due) for score, share, alone, due in scored]
+        return [self._posterior(kind, weighed) for kind in range(_KINDS)]
+
+    @staticmethod
+    def _posterior(kind: int, weighed: list[tuple[float, float, list[float], list[float]]]) -> float:
+        total = found = 0.0
+        for weight, share, by_itself, by_requests in weighed:
+            alone = share * by_itself[kind]
+            either = alone + (1 - share) * by_requests[kind]
+            if either > 0:
+                total += weight
+                found += weight * alone / either
+        return found / total if total else 1.0
+
+    def _priors(self, edge: str, calls: list[int]) -> Iterator[tuple[float, float]]:
+        """Each share of uncaused calls with its prior."""
+        number = sum(calls)
+        crowded = sum(calls[_FIRST + 1 :]) / number
+        alone = ALONE + (ALONE_CROWDED - ALONE) * crowded
+        both = _BOTH
+        if self._identified[edge] > _BESIDE * number:
+            alone = ALONE_BESIDE
+        between = len(_SHARES) - 2
+        for share in _SHARES:
+            yield share, 1 - alone - both if share == 0 else alone if share == 1 else both / between
+
+    def _by_itself(self, edge: str) -> Iterator[tuple[list[float], float]]:
+        """How calls that come by themselves spread over the kinds of time: as these are long."""
+        always = self.time_ns
+        since = [now - before for now, before in zip(always, self._first[edge], strict=True)]
+        with_traffic = [0, *always[1:]]
+        for times, prior in zip((always, since, with_traffic), _VARIANTS, strict=True):
+            total = sum(times)
+            # Of no time at all, nothing can be said; a call takes a moment, too.
+            spread = [(time + 1) / (total + _KINDS) for time in times] if total else [1 / _KINDS] * _KINDS
+            yield spread, prior
+
+    def _by_requests(self) -> Iterator[tuple[list[float], float]]:
+        """How caused calls spread: as requests are in flight, but for those after the response."""
+        total = sum(self._requests_ns) or 1
+        for late, prior in _LATE:
+            spread = [(1 - late - _STRAY) * (time + 1) / (total + _KINDS) for time in self._requests_ns]
+            spread[IDLE], spread[TAIL], spread[FRESH] = _STRAY, late * (1 - _SOON), late * _SOON
+            yield spread, prior
