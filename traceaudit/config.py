@@ -56,6 +56,10 @@ class Settings:
     redact: tuple[str, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
     """Findings that do not count, each with a reason; in a file alone."""
+    expect: tuple[str, ...] = ()
+    """Upstreams whose absence makes a run inconclusive."""
+    known_routes: tuple[str, ...] = ()
+    """Routes of the service that are to see a request, like ``GET /orders/{id}``."""
     ready_timeout: float = 30.0
     """Seconds that a service may take until it listens."""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -265,6 +269,19 @@ def _routes(value: object) -> dict[str, str]:
     return table
 
 
+def _hosts(value: object) -> tuple[str, ...]:
+    """Names of upstreams, as the service calls them."""
+    return tuple(each.removeprefix("http://").removeprefix("https://").rstrip("/") for each in _texts(value))
+
+
+def _known_routes(value: object) -> tuple[str, ...]:
+    routes = _texts(value)
+    for route in routes:
+        if "/" not in route:
+            raise ValueError(f"{route!r} is no route: write it like 'GET /orders/{{id}}'")
+    return routes
+
+
 def _exemptions(value: object) -> tuple[Exemption, ...]:
     if not isinstance(value, list | tuple):
         raise ValueError("exemptions are tables of rules, edge, reason and perhaps until; they stand in a file")  # noqa: TRY004
@@ -303,6 +320,8 @@ _KEYS: Mapping[str, Callable[[object], object]] = {
     "fail_on": _one_of(FAIL_ON),
     "redact": _texts,
     "exemptions": _exemptions,
+    "expect": _hosts,
+    "known_routes": _known_routes,
     "ready_timeout": lambda value: float(_number(value)),
 }
 KEYS = tuple(_KEYS)

@@ -7,8 +7,11 @@ import pytest
 from traceaudit.exchange import Severity
 from traceaudit.rules import RULES, find, select
 
-# DESIGN 6, without the codes that are no matter of one call (CP).
+# DESIGN 6
 DESIGNED = {
+    "CP001": ("upstream-bypasses-proxy", "error"),
+    "CP002": ("upstream-unobserved", "note"),
+    "CP003": ("route-unexercised", "note"),
     "TP001": ("traceparent-dropped", "error"),
     "TP002": ("tracestate-dropped", "warning"),
     "TP003": ("b3-dropped", "error"),
@@ -99,7 +102,7 @@ def test_the_longest_prefix_decides(selected: list[str], ignored: list[str], exp
         (["ALL"], ["WX001"], "WC001"),
         (["traceparent-dropped"], [], "write TP001"),
         ([""], [], "unknown selector ''"),
-        (["nonsense"], [], "TP, WC and ALL"),
+        (["nonsense"], [], "CP, TP, WC and ALL"),
     ],
 )
 def test_an_unknown_selector_is_named_with_what_is_close(selected: list[str], ignored: list[str], hint: str) -> None:

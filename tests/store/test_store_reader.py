@@ -82,7 +82,7 @@ def test_findings_come_the_gravest_and_surest_first(path: Path) -> None:
 def test_a_finding_without_a_call_edge_is_read_too(path: Path) -> None:
     change(
         path,
-        "insert into rules values ('CP003', 'route-unexercised', 'note', '')",
+        "insert or ignore into rules values ('CP003', 'route-unexercised', 'note', '')",
         "insert into findings (run_id, code, severity, confidence) values (1, 'CP003', 'note', 'proven')",
     )
     with AuditReader(path) as reader:

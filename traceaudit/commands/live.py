@@ -23,8 +23,10 @@ from traceaudit import listeners
 from traceaudit.audit import Audit, Verdict
 from traceaudit.commands.reading import chosen
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
+from traceaudit.commands.watching import Watch
 from traceaudit.config import Settings
 from traceaudit.exchange import Confidence
+from traceaudit.findings import Finding
 from traceaudit.listeners import Address, Kind, Listener
 from traceaudit.safe import safe
 from traceaudit.store.writer import AuditWriter
@@ -34,6 +36,7 @@ from traceaudit_addons.cleartext_http2 import CleartextHTTP2
 from traceaudit_addons.directions import Directions
 from traceaudit_addons.isolation import Isolation
 from traceaudit_addons.minting import formats_to_mint
+from traceaudit_addons.peers import Peers
 from traceaudit_addons.recorder import LOCK_PATIENCE_MS, Clock, Recorder
 from traceaudit_addons.service_names import ServiceNames
 from traceaudit_addons.sidecar import Sidecar
@@ -132,9 +135,20 @@ class LiveAudit:
         )
         gate = [Isolation(directions, settings.grace_ms / 1000)] if settings.isolate else []
         names = ServiceNames({name: listeners.address(text) for name, text in settings.routes.items()}, directions)
+        peers = Peers()
+        self._watch = Watch(
+            settings,
+            self._core.findings,
+            self._writer,
+            self._clock.now_ns,
+            listening=plan.listeners,
+            environment=plan.environment,
+            came_through=peers.__contains__,
+            say=None if plan.quiet else announce_bypass,
+        )
         self._sidecar = Sidecar(
             plan.listeners,
-            [CleartextHTTP2(), *gate, Streaming(), recorder, names],
+            [peers, CleartextHTTP2(), *gate, Streaming(), recorder, names],
             certificates=self._folder,
             trusted=self._roots,
         )
@@ -157,11 +171,13 @@ class LiveAudit:
                 raise UsageFailure(str(self._sidecar.problem))
             await self._start_service()
             if not self._stop.is_set():
+                self._watch.start(self._service.pid if self._service else None, self._plan.target)
                 _say_what_listens(self._plan)
                 await self._until_the_end()
         except ServiceFailedError as error:
             raise UsageFailure(str(error)) from error
         finally:
+            await self._watch.stop()
             if self._service is not None:
                 await self._service.stop(self._signals[0] if self._signals else signal.SIGTERM)
             self._sidecar.should_exit.set()
@@ -201,7 +217,10 @@ class LiveAudit:
 
     def _settle(self) -> None:
         try:
-            self._writer.conclude(self._core, self._clock.now_ns())
+            try:
+                self._watch.settle(self._clock.now_ns())
+            finally:
+                self._writer.conclude(self._core, self._clock.now_ns())
         except sqlite3.Error as error:
             say(f"error     the end of the run could not be written to {self._plan.settings.db}: {error}")
 
@@ -323,6 +342,12 @@ class Announcer:
             edge = finding.edge
             where = f"{edge.inbound_route} → {edge.outbound_authority} {edge.outbound_route}"
             say(f"{finding.severity.value:9} {finding.rule.code} {finding.rule.slug}: {safe(where)}")
+
+
+def announce_bypass(finding: Finding) -> None:
+    """Says what goes round the audit, when it is first seen."""
+    rule = finding.rule
+    say(f"{finding.severity.value:9} {rule.code} {rule.slug}: {safe(finding.example.violation.message, None)}")
 
 
 class Stderr(logging.Handler):

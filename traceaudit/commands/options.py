@@ -61,6 +61,19 @@ _AUDIT = (
     click.option("--grace-ms", type=int, metavar="MS", help="How long a request's late calls are waited for.  [250]"),
     click.option("--redact", multiple=True, metavar="HEADER", help="A header whose values never reach the disk."),
     click.option(
+        "--expect",
+        multiple=True,
+        metavar="HOST",
+        help="An upstream without a call to which the run is inconclusive (exit status 3).",
+    ),
+    click.option(
+        "--known-route",
+        "known_routes",
+        multiple=True,
+        metavar="ROUTE",
+        help="A route that is to see a request, for example 'GET /orders/{id}'.",
+    ),
+    click.option(
         "--fail-on", type=click.Choice(FAIL_ON), help="The severity from which the exit status is 1.  [never]"
     ),
 )

@@ -50,6 +50,7 @@ def lines(reader: AuditReader, run: Run, findings: Sequence[FindingRow], width: 
         yield Text()
         yield from _finding(reader, finding, width, shown)
     yield from _uncaused(reader, run, width)
+    yield from _connections(reader, run, width)
     yield Text()
     yield from wrap(Text(verdict.seen(run), "dim"), width)
     yield from _verdict(run, findings, width)
@@ -79,6 +80,22 @@ def _uncaused(reader: AuditReader, run: Run, width: int) -> Iterator[Text]:
     widest = max(len(f"{count:,}×") for _, _, count in calls)
     for authority, route, count in calls:
         yield from wrap(Text(words.upstream(authority, route)), width, f"  {f'{count:,}×':>{widest}}  ")
+
+
+def _connections(reader: AuditReader, run: Run, width: int) -> Iterator[Text]:
+    """What the service was connected to round the audit, and rightly."""
+    connections = reader.connections(run.id)
+    if not connections:
+        return
+    yield Text()
+    yield from wrap(
+        Text.assemble(("Not HTTP", "bold"), ": connections that no trace goes over, and are not audited."), width
+    )
+    for address, protocol, kind, count in connections:
+        said = (
+            f"{words.name(address)}  {words.name(protocol)} ({words.name(kind)}), {words.plural(count, 'connection')}"
+        )
+        yield from wrap(Text(said), width, "  ")
 
 
 # --- one finding ------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from traceaudit.commands.status import Status
 from traceaudit.exchange import Confidence, Severity
-from traceaudit.reports.words import plural
+from traceaudit.reports.words import name, plural
 from traceaudit.store.reader import FindingRow, Run
 
 NEVER = "never"
@@ -46,6 +46,11 @@ def doubts(run: Run, findings: Sequence[FindingRow]) -> list[str]:
         said.append(_nothing_linked(run))
     if any(finding.code == _BYPASS for finding in findings):
         said.append("some of the service's connections bypass the audit: route them through it, and run again")
+    if run.missing:
+        said.append(
+            f"{' and '.join(map(name, run.missing))} {'was' if len(run.missing) == 1 else 'were'} expected and never "
+            "called: send a request that needs it, or see whether the service calls it by another name"
+        )
     if run.dropped:
         said.append(
             f"{plural(run.dropped, 'exchange was', 'exchanges were')} dropped before they could be recorded: free the "

@@ -112,7 +112,7 @@ def short_authority(authority: str) -> str:
 
 def edge(inbound_route: str, outbound_authority: str, outbound_route: str) -> str:
     """``GET /checkout → inventory GET /stock/{id}``."""
-    return f"{name(inbound_route)} → {upstream(outbound_authority, outbound_route)}"
+    return f"{name(inbound_route)} → {upstream(outbound_authority, outbound_route)}".strip()
 
 
 def upstream(authority: str, route: str) -> str:

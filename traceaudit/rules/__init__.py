@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from traceaudit.rules.cp001_upstream_bypasses_proxy import RULE as CP001
+from traceaudit.rules.cp002_upstream_unobserved import RULE as CP002
+from traceaudit.rules.cp003_route_unexercised import RULE as CP003
 from traceaudit.rules.rule import Call, Contexts, Rule, Violation
 from traceaudit.rules.tp001_traceparent_dropped import RULE as TP001
 from traceaudit.rules.tp002_tracestate_dropped import RULE as TP002
@@ -33,6 +36,9 @@ from traceaudit.rules.wc011_invalid_context_forwarded import RULE as WC011
 __all__ = ["RULES", "Call", "Contexts", "Rule", "Violation", "find", "select"]
 
 RULES: tuple[Rule, ...] = (
+    CP001,
+    CP002,
+    CP003,
     TP001,
     TP002,
     TP003,

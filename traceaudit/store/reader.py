@@ -8,11 +8,13 @@ raises ``sqlite3.Error``.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from traceaudit.coverage import unobserved
 from traceaudit.exchange import Direction, Exchange, Header
 from traceaudit.filters import Filter
 from traceaudit.formats.context import Format
@@ -46,6 +48,8 @@ class Run:
     audit_errors: int
     version: str = ""
     settings: dict[str, object] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    """Upstreams that were expected (``--expect``) and never called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,27 @@ class AuditReader:
             audit_errors=errors or 0,
             version=version or "",
             settings=_object(settings),
+            missing=self._missing(row[0], _object(settings).get("expect")),
         )
+
+    def _missing(self, run_id: int, expected: object) -> tuple[str, ...]:
+        if not isinstance(expected, list) or not expected:
+            return ()
+        rows = self._db.execute(
+            "select distinct authority from exchanges where run_id = ? and direction = 'outbound'", (run_id,)
+        )
+        return tuple(unobserved(map(str, expected), [row[0] for row in rows]))
+
+    def connections(self, run_id: int) -> list[tuple[str, str, str, int]]:
+        """What the service was connected to that is not to be audited: address, protocol, kind and how often."""
+        try:
+            rows = self._db.execute(
+                "select address, protocol, kind, connections from connections where run_id = ? order by kind, address",
+                (run_id,),
+            )
+        except sqlite3.OperationalError:
+            return []  # An older version's file that could not be brought up to date has no such table.
+        return list(rows)
 
     def latest_ns(self, run_id: int) -> int:
         """The moment that `since:5m` counts from: the run's end, or its latest exchange's start while it goes on."""

@@ -226,3 +226,22 @@ def marks(db: Database) -> None:
         )
         """
     )
+
+
+@MIGRATIONS()
+def connections(db: Database) -> None:
+    """What the service was connected to that is not to be audited: databases, brokers, exporters of telemetry."""
+    db.table("connections").create(
+        {
+            "id": int,
+            "run_id": int,
+            "address": str,
+            "protocol": str,
+            "kind": str,
+            "connections": int,
+            "first_ns": int,
+            "last_ns": int,
+        },
+        pk="id",
+        foreign_keys=[("run_id", "runs", "id")],
+    )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
@@ -24,6 +24,7 @@ from sqlite_utils import Database
 
 from traceaudit import __version__
 from traceaudit.audit import Audit, Verdict
+from traceaudit.coverage import Other
 from traceaudit.exchange import Direction, Exchange, Header
 from traceaudit.findings import Finding
 from traceaudit.routes import route_of
@@ -210,6 +211,36 @@ class AuditWriter:
         self._lost.update(self._new)
         self._forget()
         return lost
+
+    def seen(self) -> tuple[list[str], list[str]]:
+        """The authorities that were called and the routes that saw a request, in what is on the disk."""
+        called = self._db.execute(
+            "select distinct authority from exchanges where run_id = ? and direction = 'outbound'", (self.run_id,)
+        )
+        requested = self._db.execute(
+            "select distinct route from exchanges where run_id = ? and direction = 'inbound'", (self.run_id,)
+        )
+        return [row[0] for row in called], [row[0] for row in requested]
+
+    def connected(self, others: Iterable[Other]) -> None:
+        """Writes what the service was connected to that is not to be audited. Raises ``sqlite3.Error``."""
+        rows: list[Row] = [
+            (
+                self.run_id,
+                str(each.address),
+                each.protocol.name,
+                each.protocol.kind.value,
+                each.connections,
+                each.first_ns,
+                each.last_ns,
+            )
+            for each in others
+        ]
+        self._many(
+            "insert into connections (run_id, address, protocol, kind, connections, first_ns, last_ns)"
+            " values (?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
 
     def conclude(self, audit: Audit, ended_ns: int) -> None:
         """Writes the findings as they stand when all is known, and closes the run. Raises what :meth:`close` raises."""

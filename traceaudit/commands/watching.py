@@ -1,0 +1,126 @@
+"""Watches the service's connections while an audit runs, and says at once what goes round it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from traceaudit import listeners
+from traceaudit.config import Settings
+from traceaudit.connections import Processes, Watcher, listener_of
+from traceaudit.coverage import Capture, Coverage, Expectation
+from traceaudit.findings import Finding, FindingsBook
+from traceaudit.listeners import Address, Listener
+from traceaudit.protocols import named_in
+from traceaudit.rules import select
+from traceaudit.store.writer import AuditWriter
+
+logger = logging.getLogger("traceaudit_addons")
+
+_EVERY_S = 0.1
+_SHARE = 50
+"""A look that takes long is followed by a pause of so many times as long."""
+
+
+def expectation(settings: Settings) -> Expectation:
+    """What the settings name."""
+    upstreams = {
+        **dict.fromkeys(settings.routes, "--route"),
+        **dict.fromkeys(settings.upstreams, "--upstream"),
+        **dict.fromkeys(settings.expect, "--expect"),
+    }
+    leads = {listeners.address(text): name for name, text in settings.routes.items()}
+    for name, text in settings.upstreams.items():
+        target = listeners.upstream(name, text).target
+        if target is not None:
+            leads[target] = name
+    return Expectation(upstreams, settings.known_routes, leads)
+
+
+class Watch:
+    """The watch over one run's coverage. ``say`` hears of each address once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        book: FindingsBook,
+        writer: AuditWriter,
+        now_ns: Callable[[], int],
+        *,
+        capture: Capture = Capture.ENV,
+        listening: Sequence[Listener],
+        environment: Mapping[str, str],
+        came_through: Callable[[Address], bool],
+        say: Callable[[Finding], None] | None = None,
+    ) -> None:
+        self._coverage = Coverage(
+            book,
+            select(settings.select, settings.ignore),
+            capture=capture,
+            listening=[each.listen for each in listening],
+            came_through=came_through,
+            named=dict(named_in(environment)),
+            expectation=expectation(settings),
+        )
+        self._writer = writer
+        self._now_ns = now_ns
+        self._say = say
+        self._said: set[int] = set()
+        self._watcher: Watcher | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
+
+    def start(self, root: int | None, target: Address | None) -> None:
+        """Begins to watch the service: a process that was started, or whoever listens where it should."""
+        if sys.platform != "linux":
+            return
+        if root is None and target is not None:
+            root = listener_of(target.port)
+        if root is not None:
+            self._watcher = Watcher(Processes([root]))
+            self._watching = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Looks once more, while the service still runs, and ends the watch."""
+        if self._watching is None:
+            return
+        self._ending.set()
+        await self._watching
+        self._watching = None
+        await self._look()
+
+    def settle(self, at_ns: int) -> None:
+        """Adds what is known only at the end. Raises ``sqlite3.Error``."""
+        self._writer.commit()
+        self._coverage.settle(*self._writer.seen(), at_ns)
+        self._writer.connected(self._coverage.others.values())
+
+    async def _watch(self) -> None:
+        while not self._ending.is_set():
+            began = time.monotonic()
+            await self._look()
+            pause_s = max(_EVERY_S, _SHARE * (time.monotonic() - began))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._ending.wait()
+
+    async def _look(self) -> None:
+        assert self._watcher is not None
+        try:
+            connections = await asyncio.to_thread(self._watcher.look)
+            now_ns = self._now_ns()
+            for each in connections:
+                finding = self._coverage.see(each, now_ns)
+                if finding is None:
+                    continue
+                self._writer.touch(finding)
+                if self._say is not None and finding.id not in self._said:
+                    self._said.add(finding.id)
+                    self._say(finding)
+        except Exception:
+            self._writer.errors += 1
+            logger.exception("the service's connections could not be looked at; the audit goes on")

@@ -1,0 +1,234 @@
+"""Looks at the TCP connections of a process and all that it started, on Linux, in /proc.
+
+Theory of operation. A look reads the table of sockets of the processes' network namespace. A connection whose local
+port somebody listens on, or listened on earlier, was accepted; of the rest, those whose inode is among the processes'
+open files are theirs. Only connections that no earlier look has decided about cost anything: where there are none, no
+process's files are read. A look takes place every tenth of a second, and less often where it takes long, so that it
+never costs more than a fiftieth of a core. What is opened and closed between two looks is not seen, which is why this
+is evidence of what bypasses the audit, and never of its absence.
+
+https://docs.kernel.org/networking/proc_net_tcp.html
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from traceaudit.coverage import Connection
+from traceaudit.listeners import Address
+
+PROC = Path("/proc")
+
+_LISTEN = "0A"
+_OPEN = frozenset({"01", "04", "05", "08", "09", "0B"})
+"""Established, and the states of closing in which a process may still hold it. include/net/tcp_states.h"""
+
+_SURE = 2
+"""Looks after which an inode that is in nobody's open files is somebody else's; it may have been on its way before."""
+
+_VARIABLES = frozenset({"http_proxy", "https_proxy", "no_proxy"})
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """One line of a table of sockets, undecoded."""
+
+    local: str
+    remote: str
+    state: str
+    inode: int
+
+
+def parse(table: str) -> Iterator[Socket]:
+    """The sockets of /proc/net/tcp or tcp6; a line that is cut off is passed over."""
+    for line in table.splitlines()[1:]:
+        fields = line.split(None, 10)
+        if len(fields) > 9 and fields[9].isdecimal():
+            yield Socket(fields[1], fields[2], fields[3], int(fields[9]))
+
+
+@lru_cache(maxsize=8192)
+def address(text: str) -> Address:
+    """``0100007F:1F90`` as an address; an IPv4 address in IPv6's clothes is given as IPv4."""
+    host, _, port = text.partition(":")
+    # Each group of eight digits is a number in the machine's own order.
+    words = [bytes.fromhex(host[at : at + 8]) for at in range(0, len(host), 8)]
+    if sys.byteorder == "little":
+        words = [word[::-1] for word in words]
+    ip = ipaddress.ip_address(b"".join(words))
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return Address(str(mapped or ip), int(port, 16))
+
+
+class Processes:
+    """A process and all that it started, also what was left behind by its parent."""
+
+    def __init__(self, roots: Iterable[int], proc: Path = PROC) -> None:
+        self._proc = proc
+        self._known: dict[int, str] = {pid: self._birth(pid) for pid in roots}
+
+    def now(self) -> list[int]:
+        """The processes that run now."""
+        waiting = [pid for pid, birth in self._known.items() if self._birth(pid) == birth]
+        alive: dict[int, str] = {}
+        while waiting:
+            pid = waiting.pop()
+            if pid in alive:
+                continue
+            birth = self._birth(pid)
+            if not birth:
+                continue
+            alive[pid] = birth
+            waiting += self._children(pid)
+        self._known = alive
+        return sorted(alive)
+
+    def _birth(self, pid: int) -> str:
+        """What tells a process from a later one of the same number: when it began. Empty: there is none."""
+        try:
+            stat = (self._proc / str(pid) / "stat").read_text(errors="replace")
+        except OSError:
+            return ""
+        return stat.rpartition(")")[2].split()[19]
+
+    def _children(self, pid: int) -> list[int]:
+        children: list[int] = []
+        with suppress(OSError):
+            for task in (self._proc / str(pid) / "task").iterdir():
+                with suppress(OSError):
+                    children += [int(each) for each in (task / "children").read_text().split()]
+        return children
+
+
+class Watcher:
+    """Looks again and again; each connection is told of once."""
+
+    def __init__(self, processes: Processes, proc: Path = PROC) -> None:
+        self._processes = processes
+        self._proc = proc
+        self._listened: set[int] = set()
+        self._decided: set[int] = set()
+        self._unowned: dict[int, int] = {}
+
+    def look(self) -> list[Connection]:
+        """The connections that the processes have opened since the last look."""
+        pids = self._processes.now()
+        found: list[Connection] = []
+        present: set[int] = set()
+        for representative in self._namespaces(pids):
+            sockets = [each for table in ("tcp", "tcp6") for each in self._table(representative, table)]
+            listening = {_port(each.local): each.inode for each in sockets if each.state == _LISTEN}
+            self._listened |= listening.keys()
+            opened = [each for each in sockets if each.state in _OPEN and each.inode]
+            present |= {each.inode for each in opened}
+            new = [each for each in opened if each.inode not in self._decided]
+            if new:
+                ends = {each.remote: each.local for each in sockets if each.state in _OPEN}
+                found += self._decide(new, pids, listening, ends)
+        self._decided &= present
+        self._unowned = {inode: times for inode, times in self._unowned.items() if inode in present}
+        return found
+
+    def _decide(
+        self, new: list[Socket], pids: list[int], listening: dict[int, int], ends: dict[str, str]
+    ) -> Iterator[Connection]:
+        owners: dict[int, int] | None = None
+        for each in new:
+            if _port(each.local) in self._listened:
+                self._decided.add(each.inode)  # accepted, or somebody else's
+                continue
+            if owners is None:
+                owners = self._owners(pids)
+            pid = owners.get(each.inode)
+            if pid is None:
+                times = self._unowned[each.inode] = self._unowned.get(each.inode, 0) + 1
+                if times >= _SURE:
+                    self._decided.add(each.inode)
+                continue
+            self._decided.add(each.inode)
+            remote = address(each.remote)
+            other = ends.get(each.local)
+            yield Connection(
+                address(each.local),
+                remote,
+                pid,
+                self._program(pid),
+                self._environ(pid),
+                reached=address(other) if other else None,
+                internal=_is_here(remote, address(each.local)) and listening.get(remote.port) in owners,
+            )
+
+    def _table(self, pid: int, name: str) -> list[Socket]:
+        try:
+            return list(parse((self._proc / str(pid) / "net" / name).read_text()))
+        except OSError:
+            return []  # The process is gone, or the kernel has no IPv6.
+
+    def _namespaces(self, pids: list[int]) -> list[int]:
+        """One process of each network namespace."""
+        of: dict[str, int] = {}
+        for pid in pids:
+            with suppress(OSError):
+                of.setdefault(str((self._proc / str(pid) / "ns" / "net").readlink()), pid)
+        return list(of.values())
+
+    def _owners(self, pids: list[int]) -> dict[int, int]:
+        """The process of each socket that is among their open files."""
+        owners: dict[int, int] = {}
+        for pid in pids:
+            with suppress(OSError):
+                for file in (self._proc / str(pid) / "fd").iterdir():
+                    with suppress(OSError):
+                        target = str(file.readlink())
+                        if target.startswith("socket:["):
+                            owners.setdefault(int(target[8:-1]), pid)
+        return owners
+
+    def _program(self, pid: int) -> str:
+        try:
+            return (self._proc / str(pid) / "comm").read_text(errors="replace").strip()
+        except OSError:
+            return "a process"
+
+    def _environ(self, pid: int) -> dict[str, str] | None:
+        """What a process was started with, of the variables that matter; ``None``: it cannot be read."""
+        try:
+            content = (self._proc / str(pid) / "environ").read_bytes()
+        except OSError:
+            return None
+        pairs = (each.decode("utf-8", "replace").partition("=") for each in content.split(b"\0"))
+        return {name: value for name, sign, value in pairs if sign and name.lower() in _VARIABLES}
+
+
+def listener_of(port: int, proc: Path = PROC) -> int | None:
+    """The process that listens on a TCP port; ``None``: there is none, or it is another user's."""
+    inodes = set()
+    for name in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for each in parse((proc / "net" / name).read_text()):
+                if each.state == _LISTEN and _port(each.local) == port:
+                    inodes.add(f"socket:[{each.inode}]")
+    if not inodes:
+        return None
+    for process in proc.iterdir():
+        if process.name.isdecimal():
+            with suppress(OSError):
+                for file in (process / "fd").iterdir():
+                    with suppress(OSError):
+                        if str(file.readlink()) in inodes:
+                            return int(process.name)
+    return None
+
+
+def _port(text: str) -> int:
+    return int(text.rpartition(":")[2], 16)
+
+
+def _is_here(remote: Address, local: Address) -> bool:
+    return remote.host == local.host or ipaddress.ip_address(remote.host).is_loopback
