@@ -12,6 +12,7 @@ import pytest
 import sample
 from driving import press, settle
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from traceaudit_tui.app import Inspector
 from traceaudit_tui.themes import LIGHT
@@ -26,6 +27,9 @@ def going(*keys: str, theme: str | None = None) -> Callable[[Pilot[None]], Await
         if theme:
             pilot.app.theme = theme
         await settle(pilot)
+        # A blinking cursor is in a picture or not.
+        for line in pilot.app.query(Input):
+            line.cursor_blink = False
         await press(pilot, *keys)
 
     return go
@@ -42,6 +46,12 @@ PICTURES = [
     ("requests_100", (100, 28), ["3", "e"], None),
     ("waterfall_100", (100, 28), ["3", "e", "enter", "j", "j"], None),
     ("exchanges_120", (120, 30), ["4", "G"], None),
+    ("filter_wrong_100", (100, 28), ["4", "slash", *"outcome:drop"], None),
+    ("filter_right_100", (100, 28), ["4", "slash", *"code:TP011"], None),
+    ("filtered_110_light", (110, 28), ["4", "slash", *"code:TP011 or is:uncaused", "enter", "a", "n"], LIGHT.name),
+    ("findings_filtered_100", (100, 28), ["2", "slash", *"upstream:inventory", "enter", "m"], None),
+    ("copy_100", (100, 28), ["4", "j", "j", "y"], None),
+    ("command_line_80", (80, 24), ["4", "colon", *"fil"], None),
     ("uncaused_80", (80, 24), ["5"], None),
     ("help_100", (100, 40), ["2", "question_mark"], None),
 ]

@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,11 +26,11 @@ from traceaudit.exchange import Confidence, Severity
 from traceaudit.safe import safe
 from traceaudit.store.opening import NotAnAuditError
 from traceaudit_tui.queries import Audit
-from traceaudit_tui.rows import Finding, Summary
+from traceaudit_tui.rows import Finding, Marks, Summary
 from traceaudit_tui.screens.base import AuditScreen
 from traceaudit_tui.screens.exchanges import ExchangesScreen, RequestsScreen, UncausedScreen
 from traceaudit_tui.screens.findings import FindingsScreen
-from traceaudit_tui.screens.help import HelpScreen, keys_of
+from traceaudit_tui.screens.help import KEYS, HelpScreen, keys_of
 from traceaudit_tui.screens.matrix import MatrixScreen
 from traceaudit_tui.signs import edge_text, name, severity_sign
 from traceaudit_tui.themes import DARK, LIGHT
@@ -76,6 +77,9 @@ class Inspector(App[None]):
         self.paused = False
         self.stamp = 0
         """How often the database has been read; 0: not yet."""
+        self.marks = Marks()
+        self.history: dict[str, list[str]] = {}
+        """What has been typed, by the kind of question."""
         self.fault = ""
         """Why the app had to stop, as a sentence; empty: it had not."""
         self._run_id: int | None = None
@@ -137,7 +141,12 @@ class Inspector(App[None]):
             self._known = {each.identity for each in summary.findings}
         self.summary = summary
         self.stamp += 1
+        self.read_marks()
         self._bring_up_to_date()
+
+    def read_marks(self) -> None:
+        """Reads anew what has been marked."""
+        self.marks = self.audit.marks()
 
     def _announce(self, findings: list[Finding]) -> None:
         gravest = findings[0]
@@ -196,20 +205,24 @@ class Inspector(App[None]):
         if not 0 <= here + by < len(runs):
             self.notify("There is no later run." if by > 0 else "There is no earlier run.", markup=False)
             return
-        self._run_id = None if here + by == len(runs) - 1 else runs[here + by]
+        self.show_run(runs[here + by])
+
+    def show_run(self, id: int) -> None:
+        """Looks at a run; the latest one is followed to the next when that begins."""
+        self._run_id = None if id == max(run.id for run in self.audit.runs()) else id
         self._version = -1
         self.poll(at_once=True)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The command palette: every view, and what every screen can do."""
+        """The command palette: every view, whatever a key does just now, and Textual's own."""
         for view in VIEWS:
-            if view.mode in self.MODES:
-                yield SystemCommand(
-                    f"Go to {view.title}", f"key {view.key}", lambda mode=view.mode: self.action_view(mode)
-                )
-        yield SystemCommand("Pause or follow", "key =", self.action_pause)
-        yield SystemCommand("Light or dark", "key t", self.action_turn_light)
-        yield SystemCommand("Help for this view", "key ?", self.action_help)
+            yield SystemCommand(f"Go to {view.title}", f"key {view.key}", partial(self.action_view, view.mode))
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.id and binding.description and active.enabled and not binding.id.startswith(("view.m", "help.")):
+                shown = KEYS.get(binding.key) or self.get_key_display(binding)
+                perform = partial(self.run_action, binding.action, active.node)
+                yield SystemCommand(binding.description, f"key {shown}", perform)
         yield from super().get_system_commands(screen)
 
     # --- when the file goes bad --------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from traceaudit.formats import FORMAT_OF_HEADER
+from traceaudit.formats import FORMAT_OF_HEADER, HEADER_NAMES
 from traceaudit.formats.context import Format
 from traceaudit_tui.rows import HeaderLine
 
@@ -74,6 +74,13 @@ def concerns(headers: str, format_: str) -> bool:
     named = {format_of(each) or each for each in headers.replace(" ", "").split(",")}
     family = {Format.B3.value, Format.B3MULTI.value}
     return format_ in named or (format_ in family and bool(named & family))
+
+
+def headers_of(format_: str) -> list[str]:
+    """The names that findings about a format's cell may have in their headers."""
+    family = [Format.B3, Format.B3MULTI] if format_ in (Format.B3, Format.B3MULTI) else [format_]
+    names = [name for each in family if each in Format for name in HEADER_NAMES[Format(each)]]
+    return list(dict.fromkeys([*(str(each) for each in family), *names]))
 
 
 def differing(value: str, other: str) -> list[tuple[str, bool]]:

@@ -1,15 +1,13 @@
 """All the SQL of the inspector, over one read-only connection.
 
-Lists are held as their exchanges' rowids in an ``array('q')`` (8 bytes a row) and fetched a page at a time by those
-keys, never with OFFSET: at a million rows that is 9 ms against 174. What may take longer than a key press is asked
-``apart``, on a connection of its own, by a thread.
+What may take longer than a key press is asked ``apart``, on a connection of its own, by a thread. The queries behind
+the long lists are in ``lists``.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 from traceaudit.exchange import Confidence
 from traceaudit.store.opening import Access, connect, open_audit
+from traceaudit_tui.lists import ExchangeLists
 from traceaudit_tui.rows import (
     Bar,
     Candidate,
@@ -27,6 +26,7 @@ from traceaudit_tui.rows import (
     Finding,
     HeaderLine,
     Judged,
+    Marks,
     Run,
     Summary,
 )
@@ -55,7 +55,7 @@ from exchanges left join links as chosen on chosen.outbound_id = exchanges.id an
 """
 
 
-class Audit:
+class Audit(ExchangeLists):
     """The audit database as the inspector asks it. Raises sqlite3.Error when the file goes bad under it."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, access: Access) -> None:
@@ -135,6 +135,17 @@ class Audit:
         """All findings of a run, the gravest and most frequent first."""
         return [_finding(row) for row in self._rows(_FINDINGS, (run_id,))]
 
+    def marks(self) -> Marks:
+        """What has been marked, with the notes."""
+        rows = self._rows(
+            "select exchanges.rowid as key, finding_id, note"
+            " from marks left join exchanges on exchanges.id = exchange_id"
+        )
+        return Marks(
+            {row["key"]: _text(row["note"]) for row in rows if row["key"] is not None},
+            {row["finding_id"]: _text(row["note"]) for row in rows if row["finding_id"] is not None},
+        )
+
     def matrix(self, run_id: int) -> list[Cell]:
         """Every edge and format that was judged. Slow on a large database: ask it apart."""
         rows = self._rows(
@@ -171,59 +182,6 @@ class Audit:
         ):
             sparks.setdefault(row["id"], [0] * bins)[min(max(row["bin"], 0), bins - 1)] += row["count"]
         return sparks
-
-    # --- lists of exchanges ------------------------------------------------------------------------------------------
-
-    def exchange_keys(self, run_id: int, direction: str | None = None) -> array[int]:
-        """All exchanges of a run in the order of their start; ``direction`` None: both."""
-        if direction is None:
-            return self._keys("select rowid from exchanges where run_id = ? order by started_ns", (run_id,))
-        return self._keys(
-            "select rowid from exchanges where run_id = ? and direction = ? order by started_ns", (run_id, direction)
-        )
-
-    def exchange_keys_after(self, run_id: int, key: int, direction: str | None = None) -> array[int]:
-        """What was recorded after ``key``, in the order of its recording."""
-        # The unary plus keeps SQLite from taking the index on run_id, which would read the whole run.
-        return self._keys(
-            """
-            select rowid from exchanges
-            where rowid > ? and +run_id = ? and (? is null or direction = ?) order by rowid
-            """,
-            (key, run_id, direction, direction),
-        )
-
-    def uncaused_keys(self, run_id: int) -> array[int]:
-        """Outbound calls that no inbound request caused, in the order of their start."""
-        return self._keys(
-            """
-            select exchanges.rowid from links join exchanges on exchanges.id = links.outbound_id
-            where links.inbound_id is null and links.rank = 1 and exchanges.run_id = ? order by exchanges.started_ns
-            """,
-            (run_id,),
-        )
-
-    def occurrence_keys(self, finding_id: int) -> array[int]:
-        """The calls that a finding is about, in the order of their start."""
-        return self._keys(
-            """
-            select exchanges.rowid from finding_occurrences as o join exchanges on exchanges.id = o.outbound_id
-            where o.finding_id = ? order by exchanges.started_ns, exchanges.rowid
-            """,
-            (finding_id,),
-        )
-
-    def faulty_keys(self, run_id: int) -> array[int]:
-        """Every exchange that a finding is about or that caused such a call."""
-        return self._keys(
-            """
-            select distinct exchanges.rowid from findings
-            join finding_occurrences as o on o.finding_id = findings.id
-            join exchanges on exchanges.id in (o.outbound_id, o.inbound_id)
-            where findings.run_id = ? order by 1
-            """,
-            (run_id,),
-        )
 
     # --- one exchange ------------------------------------------------------------------------------------------------
 
@@ -298,11 +256,6 @@ class Audit:
 
     def _rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
         return self._connection.execute(sql, tuple(parameters)).fetchall()
-
-    def _keys(self, sql: str, parameters: tuple[Any, ...]) -> array[int]:
-        cursor = self._connection.cursor()
-        cursor.row_factory = None
-        return array("q", (key for (key,) in cursor.execute(sql, parameters)))
 
 
 def _text(value: object) -> str:

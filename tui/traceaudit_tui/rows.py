@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -116,6 +117,14 @@ class Exchange:
     def outbound(self) -> bool:
         """Out of the service."""
         return self.direction == "outbound"
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Notes, empty or not, by what they are on: exchanges by their keys, findings by their ids."""
+
+    exchanges: Mapping[int, str] = field(default_factory=dict)
+    findings: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

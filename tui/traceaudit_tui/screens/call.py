@@ -9,13 +9,15 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
+from traceaudit.safe import safe
+from traceaudit_tui.copies import quoted
 from traceaudit_tui.rows import Exchange
-from traceaudit_tui.screens.base import AuditScreen
+from traceaudit_tui.screens.base import AuditScreen, Subject
 from traceaudit_tui.screens.opening_findings import first_finding, open_finding
 from traceaudit_tui.signs import MUTED, Part, clock, name, outcome_part, request_text
 from traceaudit_tui.widgets.evidence import Evidence
 from traceaudit_tui.widgets.header_comparison import HeaderComparison
-from traceaudit_tui.widgets.lines import Lines, flowed
+from traceaudit_tui.widgets.lines import Lines, flowed, wrapped
 from traceaudit_tui.widgets.pager import Pager
 
 
@@ -25,10 +27,15 @@ class CallHead(Lines):
     def __init__(self) -> None:
         super().__init__()
         self.chunks: list[list[Part]] = []
+        self.note: str | None = None
+        """What a person has noted on it, perhaps nothing; None: it is not marked."""
 
     def lines(self, width: int) -> list[Content]:
         """As many as it takes."""
-        return [*flowed(self.chunks, width), Content("")]
+        lines = flowed(self.chunks, width)
+        if self.note is not None:
+            lines += wrapped([("* ", "bold $text-warning"), (safe(self.note) or "marked", "italic")], width)
+        return [*lines, Content("")]
 
 
 class CallScreen(AuditScreen):
@@ -93,3 +100,17 @@ class CallScreen(AuditScreen):
     def action_whole(self) -> None:
         """Long header values in full, or cut again."""
         self._comparison.turn_whole()
+
+    def subject(self) -> Subject:
+        """The call."""
+        return self.inspector.audit.exchange(self._call_id)
+
+    def marks_changed(self) -> None:
+        """Shows the mark and the note."""
+        call = self.subject()
+        self._head.note = self.inspector.marks.exchanges.get(call.key) if isinstance(call, Exchange) else None
+        self._head.changed()
+
+    def command_words(self) -> list[str]:
+        """The call in an exchange log."""
+        return ["export", "--where", f"id:{quoted(self._call_id)}"]

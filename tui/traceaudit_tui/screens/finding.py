@@ -13,8 +13,10 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widget import Widget
 
+from traceaudit.safe import safe
+from traceaudit_tui.copies import quoted
 from traceaudit_tui.rows import Exchange, Finding
-from traceaudit_tui.screens.base import AuditScreen
+from traceaudit_tui.screens.base import AuditScreen, Subject
 from traceaudit_tui.screens.rule import RulePage, RuleScreen
 from traceaudit_tui.signs import (
     MUTED,
@@ -43,6 +45,8 @@ class FindingHead(Lines):
         self.finding: Finding | None = None
         self.place = ""
         self.occurrence: list[list[Part]] = []
+        self.note: str | None = None
+        """What a person has noted on it, perhaps nothing; None: it is not marked."""
 
     def lines(self, width: int) -> list[Content]:
         """Title, edge, facts, occurrence."""
@@ -58,6 +62,8 @@ class FindingHead(Lines):
         lines = [spread(title, [(self.place, MUTED)], width)]
         lines += wrapped([(edge_text(finding.edge), "bold")], width)
         lines += facts(finding, width)
+        if self.note is not None:
+            lines += wrapped([("* ", "bold $text-warning"), (safe(self.note) or "marked", "italic")], width)
         if self.occurrence:
             lines += flowed(self.occurrence, width)
         return [*lines, Content("")]
@@ -201,6 +207,7 @@ class FindingScreen(AuditScreen):
         self._call_id, self._index, self._keys = self._finding.outbound_id, 0, array("q")
         self.query_one("#case", Pager).scroll_home(animate=False)
         self.update_view()
+        self.marks_changed()
 
     def action_waterfall(self) -> None:
         """The request with all of its calls."""
@@ -218,3 +225,23 @@ class FindingScreen(AuditScreen):
     def action_rule(self) -> None:
         """The rule's page, over the whole screen."""
         self.app.push_screen(RuleScreen(self._finding.code))
+
+    def subject(self) -> Subject:
+        """The finding."""
+        return self._finding
+
+    def marks_changed(self) -> None:
+        """Shows the mark and the note."""
+        self._head.note = self.inspector.marks.findings.get(self._finding.id)
+        self._head.changed()
+
+    def listed_findings(self) -> list[Finding]:
+        """What is shown, to be saved."""
+        return [self._finding]
+
+    def command_words(self) -> list[str]:
+        """A report of this finding."""
+        words = [f"code:{self._finding.code}"]
+        if self._finding.outbound_id:
+            words.append(f"id:{quoted(self._finding.outbound_id)}")
+        return ["report", "--where", " ".join(words)]

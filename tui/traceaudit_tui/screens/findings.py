@@ -13,10 +13,12 @@ from textual.content import Content
 from textual.widget import Widget
 
 from traceaudit.safe import safe
-from traceaudit_tui.compare import concerns
+from traceaudit_tui.compare import concerns, headers_of
+from traceaudit_tui.copies import quoted
 from traceaudit_tui.rows import Cell as MatrixCell
 from traceaudit_tui.rows import Finding
-from traceaudit_tui.screens.base import AuditScreen
+from traceaudit_tui.screens.base import Subject
+from traceaudit_tui.screens.filtering import FilteredScreen
 from traceaudit_tui.screens.finding import FindingScreen
 from traceaudit_tui.signs import (
     MUTED,
@@ -25,11 +27,13 @@ from traceaudit_tui.signs import (
     confidence_sign,
     edge_text,
     name,
+    plural,
     severity_sign,
     short_count,
     sparkline,
 )
 from traceaudit_tui.verdict import verdict
+from traceaudit_tui.widgets.filter_line import FilterLine
 from traceaudit_tui.widgets.finding_facts import facts
 from traceaudit_tui.widgets.lines import Lines, rule
 from traceaudit_tui.widgets.row_list import Cell, Column, RowList
@@ -55,7 +59,7 @@ class FindingPreview(Lines):
         return [rule(edge_text(finding.edge)[: width - 2], width), *facts(finding, width)]
 
 
-class FindingsScreen(AuditScreen):
+class FindingsScreen(FilteredScreen):
     """The list; with ``only``, the findings of one cell of the matrix."""
 
     MODE = "findings"
@@ -67,6 +71,7 @@ class FindingsScreen(AuditScreen):
         Binding("e", "step(1)", "Next finding", id="finding.next"),
         Binding("E", "step(-1)", "Previous finding", id="finding.previous", show=False),
     ]
+    FINDS = "findings"
 
     def __init__(self, only: MatrixCell | None = None) -> None:
         super().__init__()
@@ -75,7 +80,7 @@ class FindingsScreen(AuditScreen):
         self._sparks: dict[int, list[int]] = {}
 
     def body(self) -> Iterable[Widget]:
-        """List and preview."""
+        """Filter, list and preview."""
         columns = [
             Column("", 1),
             Column("code", 5),
@@ -87,6 +92,7 @@ class FindingsScreen(AuditScreen):
             Column("times", 5, right=True),
             Column("last seen", 12, from_width=100, right=True),
         ]
+        yield FilterLine()
         yield RowList(columns, self._rows, id="findings")
         yield FindingPreview(id="preview")
 
@@ -98,18 +104,50 @@ class FindingsScreen(AuditScreen):
 
     def update_view(self) -> None:
         """Reads the list anew; the cursor stays on its finding."""
+        if self.filter is None:
+            self._show(None)
+        else:
+            self._look()
+
+    @work(exclusive=True, group="look")
+    async def _look(self) -> None:
+        """Asks which findings the filter means."""
+        run, filter_ = self.inspector.summary.run, self.filter
+        if run is None or filter_ is None:
+            return
+
+        def read() -> frozenset[int]:
+            with self.inspector.audit.apart() as audit:
+                return audit.finding_ids(run.id, filter_)
+
+        self._show(await asyncio.to_thread(read))
+
+    def _show(self, meant: frozenset[int] | None) -> None:
+        """Shows the findings of the run and the cell; of these only the ones that a filter means, if there is one."""
         before = self.finding
-        findings = [each for each in self.inspector.summary.findings if self._wanted(each)]
+        everything = [each for each in self.inspector.summary.findings if self._wanted(each)]
+        matching = [each for each in everything if meant is None or each.id in meant]
+        findings = everything if self.showing_all else matching
         self._findings = {each.id: each for each in findings}
         rows = self.query_one(RowList)
         verdict_ = verdict(self.inspector.summary)
         rows.empty = (
             "No finding on these calls." if self.only else f"No findings. {safe(verdict_.sentence).capitalize()}."
         )
+        if meant is not None and everything:
+            rows.empty = f"None of {plural(len(everything), 'finding')} matches the filter."
+        rows.matches = frozenset(each.id for each in matching) if self.showing_all else ()
+        found = f"{len(matching):,} of {len(everything):,}{', all shown' if self.showing_all else ''}"
+        self.query_one(FilterLine).show(self.filter, found)
         same = next((each.id for each in findings if before and each.identity == before.identity), None)
         rows.show(array("q", self._findings), key=same)
         self.query_one(FindingPreview).show(self.finding)
         self._read_sparks()
+
+    def filter_changed(self) -> None:
+        """Shows what the filter means."""
+        self.workers.cancel_group(self, "look")
+        self.update_view()
 
     def _wanted(self, finding: Finding) -> bool:
         if self.only is None:
@@ -160,3 +198,41 @@ class FindingsScreen(AuditScreen):
     def action_step(self, by: int) -> None:
         """The next or previous finding."""
         self.query_one(RowList).action_move(by)
+
+    def action_match(self, by: int) -> None:
+        """The next or previous finding that the filter means."""
+        rows = self.query_one(RowList)
+        if self.filter is None:
+            self.notify("There is no filter: press / for one.", markup=False)
+            return
+        places = range(rows.cursor + 1, len(rows.keys)) if by > 0 else range(rows.cursor - 1, -1, -1)
+        place = next((each for each in places if not self.showing_all or rows.keys[each] in rows.matches), None)
+        if place is None:
+            self.notify("No further match in this list.", markup=False)
+        else:
+            rows.cursor = place
+
+    def subject(self) -> Subject:
+        """The finding under the cursor."""
+        return self.finding
+
+    def marks_changed(self) -> None:
+        """Shows the marks."""
+        rows = self.query_one(RowList)
+        rows.marked = self.inspector.marks.findings
+        rows.refresh()
+
+    def listed_findings(self) -> list[Finding]:
+        """What is listed, to be saved."""
+        return [self._findings[key] for key in self.query_one(RowList).keys]
+
+    def command_words(self) -> list[str]:
+        """The findings as a report."""
+        asked = [f"({self.filter.text})" if self.only and self.filter else self.filter.text] if self.filter else []
+        if self.only is not None:
+            edge = self.only.edge
+            called = f"{edge.inbound_route} -> {edge.outbound_authority} {edge.outbound_route}"
+            asked.insert(0, f"edge={quoted(called)}")
+            header = " or ".join(f"header:{each}" for each in headers_of(self.only.format))
+            asked.insert(1, f"({header})")
+        return ["report", "--where", " ".join(asked)] if asked else ["report"]

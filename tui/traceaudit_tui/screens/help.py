@@ -28,6 +28,10 @@ KEYS = {
     "equals_sign": "=",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
+    "slash": "/",
+    "semicolon": ";",
+    "colon": ":",
+    "dollar_sign": "$",
     "pageup": "pgup",
     "pagedown": "pgdn",
 }

@@ -131,3 +131,7 @@ class MatrixScreen(AuditScreen):
             grid.go_to(*ahead[0])
         else:
             self.notify("No further fault in the matrix.", markup=False)
+
+    def command_words(self) -> list[str]:
+        """The matrix."""
+        return ["report", "--format", "matrix"]

@@ -12,8 +12,9 @@ from textual.content import Content
 from textual.widget import Widget
 
 from traceaudit.exchange import Confidence
+from traceaudit_tui.copies import quoted
 from traceaudit_tui.rows import Bar, Exchange
-from traceaudit_tui.screens.base import AuditScreen
+from traceaudit_tui.screens.base import AuditScreen, Subject
 from traceaudit_tui.screens.call import CallScreen
 from traceaudit_tui.screens.opening_findings import first_finding, open_finding
 from traceaudit_tui.signs import (
@@ -217,3 +218,21 @@ class WaterfallScreen(AuditScreen):
     def action_finding(self) -> None:
         """The finding that the call is an occurrence of."""
         open_finding(self, first_finding(self.inspector, self.bar.call.id) if self.bar else None)
+
+    def subject(self) -> Subject:
+        """The call under the cursor, or the request."""
+        return self.bar.call if self.bar else self._inbound
+
+    def marks_changed(self) -> None:
+        """Shows the marks."""
+        rows = self.query_one(RowList)
+        rows.marked = self.inspector.marks.exchanges
+        rows.refresh()
+
+    def listed_exchanges(self) -> array[int]:
+        """What is listed, to be saved."""
+        return self.query_one(RowList).keys[:]
+
+    def command_words(self) -> list[str]:
+        """The request and its calls in an exchange log."""
+        return ["export", "--where", f"id:{quoted(self._inbound_id)} or cause:{quoted(self._inbound_id)}"]

@@ -146,9 +146,9 @@ class OutcomeGrid(ScrollView, can_focus=True):
         visible = max(1, self.size.height - 1)
         top = self.scroll_offset.y
         if self.row < top:
-            self.scroll_to(y=self.row, animate=False, immediate=True)
+            self.scroll_to(y=self.row, animate=False, immediate=True, force=True)
         elif self.row >= top + visible:
-            self.scroll_to(y=self.row - visible + 1, animate=False, immediate=True)
+            self.scroll_to(y=self.row - visible + 1, animate=False, immediate=True, force=True)
         self.refresh()
         self.post_message(self.Moved(self.cell))
 

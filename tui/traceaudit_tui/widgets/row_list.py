@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -93,6 +93,10 @@ class RowList(ScrollView, can_focus=True):
         self.columns = tuple(columns)
         self.keys: array[int] = array("q")
         self.empty = empty
+        self.matches: Container[int] = ()
+        """Keys that a search has found: they get a sign of their own."""
+        self.marked: Container[int] = ()
+        """Keys that a person has marked."""
         self._fetch = fetch
         self._pages: OrderedDict[int, Mapping[int, Sequence[Cell]]] = OrderedDict()
 
@@ -117,7 +121,7 @@ class RowList(ScrollView, can_focus=True):
             found = keys.index(wanted) if wanted is not None and wanted in keys else min(old, max(0, len(keys) - 1))
         self._resized()
         if found != old:
-            self.scroll_to(y=self.scroll_offset.y + found - old, animate=False, immediate=True)
+            self.scroll_to(y=self.scroll_offset.y + found - old, animate=False, immediate=True, force=True)
         self.cursor = found
         self._into_view()
         self.refresh()
@@ -205,9 +209,9 @@ class RowList(ScrollView, can_focus=True):
         visible = max(1, self.size.height - 1)
         top = self.scroll_offset.y
         if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, immediate=True)
+            self.scroll_to(y=self.cursor, animate=False, immediate=True, force=True)
         elif self.cursor >= top + visible:
-            self.scroll_to(y=self.cursor - visible + 1, animate=False, immediate=True)
+            self.scroll_to(y=self.cursor - visible + 1, animate=False, immediate=True, force=True)
 
     def layout_columns(self, width: int) -> list[tuple[Column, int]]:
         """The columns that fit, each with its width."""
@@ -243,7 +247,7 @@ class RowList(ScrollView, can_focus=True):
         if cells is None:
             return self._strip(Content.assemble("  ", ("…", MUTED)), width, style)
         shown = [cell for column, cell in zip(self.columns, cells, strict=True) if column.from_width <= width]
-        return self._line(shown, width, style, here=here)
+        return self._line(shown, width, style, self._gutter(self.keys[index], here=here))
 
     def _shown(self, width: int) -> list[Column]:
         return [column for column, _ in self.layout_columns(width)]
@@ -259,9 +263,15 @@ class RowList(ScrollView, can_focus=True):
             self._pages.move_to_end(page)
         return rows.get(self.keys[index])
 
-    def _line(self, cells: Sequence[Cell], width: int, style: Style, *, here: bool = False) -> Strip:
+    def _gutter(self, key: int, *, here: bool) -> Content:
+        match = ("›", "bold $text-accent") if key in self.matches else " "
+        return Content.assemble(
+            ("▌", "$primary") if here else match, ("*", "bold $text-warning") if key in self.marked else " "
+        )
+
+    def _line(self, cells: Sequence[Cell], width: int, style: Style, gutter: Content | None = None) -> Strip:
         gap = " " * self._gap(width)
-        pieces: list[Content] = [Content.assemble(("▌", "$primary") if here else " ", " ")]
+        pieces: list[Content] = [gutter or Content("  ")]
         for (column, cell_width), parts in zip(self.layout_columns(width), cells, strict=True):
             cell = Content.assemble(*parts).truncate(cell_width, ellipsis=True)
             blank = " " * (cell_width - cell.cell_length)
