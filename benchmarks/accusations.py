@@ -47,8 +47,7 @@ def line(counts: Counter[str]) -> str:
     found = counts["found"] / max(counts["caused"], 1)
     return (
         f"{counts['calls']:,} calls; handing on: {counts['false proven']} proven, {counts['false probable']} probable"
-        f" findings, all false; dropping: {found:.2%} of {counts['caused']:,} drops at 0.95 or more,"
-        f" {counts['uncaused accused']} of {counts['uncaused']:,} uncaused calls with them"
+        f" findings, all false; dropping: {found:.2%} of {counts['caused']:,} drops in findings at 0.95 or more"
     )
 
 
@@ -96,7 +95,16 @@ def audited(traffic: Traffic, *, forwarding: bool) -> tuple[Audit, dict[str, flo
         elif (verdict := audit.begin(exchange)) is not None and verdict.edge is not None:
             accusations += [(verdict.edge, each) for _, each in verdict.accusations if each.rule.code == "TP001"]
     audit.settle(max(each.started_ns for each in exchanges) + 2 * IDLE_NS)
-    return audit, {each.outbound_id: audit.weighed(edge, each) for edge, each in accusations}
+    standing: dict[tuple[str, str], float] = {}
+    for each in audit.findings:
+        if each.rule.code == "TP001":
+            key = (each.edge.outbound_authority, each.edge.outbound_route)
+            standing[key] = max(standing.get(key, 0.0), each.probability)
+    of_edge = {
+        each.outbound_id: standing.get((edge.outbound_authority, edge.outbound_route), 0.0)
+        for edge, each in accusations
+    }
+    return audit, of_edge
 
 
 def going_on(traffic: Traffic) -> list[Call]:

@@ -1,4 +1,4 @@
-"""CPU of `traceaudit analyze` beside `sqlite-utils insert` of the same lines, and its peak memory, where identifiers survive.
+"""CPU and peak memory of `traceaudit analyze` beside `sqlite-utils insert` of the same lines, identifiers surviving.
 
 python benchmarks/analyze_cost.py [--exchanges 100000]
 """
@@ -41,10 +41,13 @@ def write(log: Path, exchanges: int) -> None:
             headers = [
                 ["Host", "shop.test"], ["User-Agent", "Go-http-client/1.1"], ["Accept-Encoding", "gzip"],
                 ["traceparent", f"00-{trace}-{span}-01"], ["b3", f"{trace}-{span}-1"], ["x-b3-traceid", trace],
-                ["x-b3-spanid", span], ["x-b3-sampled", "1"], ["x-request-id", f"{trace[:8]}-0000-4000-8000-{trace[:12]}"],
+                ["x-b3-spanid", span], ["x-b3-sampled", "1"],
+                ["x-request-id", f"{trace[:8]}-0000-4000-8000-{trace[:12]}"],
             ]  # fmt: skip
-            common = {"method": "GET", "scheme": "http", "http_version": "HTTP/1.1", "status": 200, "error": None,
-                      "request_headers": headers, "response_headers": [["Content-Type", "application/json"]]}  # fmt: skip
+            common = {
+                "method": "GET", "scheme": "http", "http_version": "HTTP/1.1", "status": 200, "error": None,
+                "request_headers": headers, "response_headers": [["Content-Type", "application/json"]],
+            }  # fmt: skip
             for id_, direction, authority, path, offset_ns in (
                 (f"i{number}", "inbound", "shop.test", f"/products/{number}", 0),
                 (f"o{number}", "outbound", "inventory", f"/stock/{number}", 1_000_000),

@@ -116,8 +116,18 @@ class Audit:
             self.advance(now_ns)
         for finding in self.findings:
             weighed = [(self.weighed(finding.edge, each), each) for each in finding.clearest.values()]
-            finding.probability, finding.example = max(weighed, key=lambda pair: pair[0])
+            probability, finding.example = max(weighed, key=lambda pair: pair[0])
+            finding.probability = max(probability, self._any_of(finding))
         return self.findings.withdraw()
+
+    def _any_of(self, finding: Finding) -> float:
+        """The probability that at least one of a finding's calls was caused, and so the finding is true."""
+        doubtful = [each for kind, each in finding.clearest.items() if kind is not None]
+        if not doubtful:
+            return 0.0
+        key = _edge_key(finding.edge.outbound_authority, finding.edge.outbound_route)
+        least = min(each.given_caused for each in doubtful)
+        return least * (1 - self._activity.uncaused.all_by_themselves(key, finding.occurrences))
 
     def weighed(self, edge: Edge, accusation: Accusation) -> float:
         """The probability of an accusation by what is now known of uncaused calls on its edge."""

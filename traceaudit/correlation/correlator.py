@@ -69,8 +69,15 @@ class Attribution:
         return replace(self, causes=(*causes, Cause(owner.inbound, 1 - FROZEN)), stale=False)
 
     def links(self, outbound_id: str) -> list[Link]:
-        """The candidates as links; rank 1 is the chosen one."""
-        shown = [cause for cause in self.causes if cause.probability > 1e-6][:_SHOWN]
+        """The candidates as links; rank 1 is the chosen one.
+
+        Nothing is chosen only when that is likelier than all requests together: among many, each has a small share.
+        """
+        shown = [cause for cause in self.causes if cause.probability > 1e-6]
+        nothing = [cause for cause in shown if cause.inbound is None]
+        if sum(cause.probability for cause in nothing) < 0.5:
+            shown = [cause for cause in shown if cause.inbound is not None][: _SHOWN - 1] + nothing
+        shown = shown[:_SHOWN]
         return [
             Link(
                 outbound_id,

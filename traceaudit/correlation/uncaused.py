@@ -17,6 +17,7 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 IDLE, TAIL, FRESH = 0, 1, 2
 """Kinds of time without a request in flight: for long, since a while, since just now (the grace period's first part).
@@ -69,6 +70,16 @@ def kind_of(in_flight: int) -> int:
     return _FIRST + bisect_left(_LEVELS, in_flight)
 
 
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """What was known of an edge after so many calls and so much time."""
+
+    calls: int
+    watched_ns: int
+    by_kind: list[float]
+    shares: dict[float, float]
+
+
 class Uncaused:
     """Times and calls by kind; :meth:`share` is what they say of a call."""
 
@@ -79,7 +90,7 @@ class Uncaused:
         self._calls: dict[str, list[int]] = {}
         self._first: dict[str, list[int]] = {}
         self._identified: Counter[str] = Counter()
-        self._weighed: dict[str, tuple[int, int, list[float]]] = {}
+        self._weighed: dict[str, _Weighed] = {}
 
     def watch(self, kind: int, in_flight: int, ns: int) -> None:
         """So much time has passed in this way."""
@@ -106,14 +117,26 @@ class Uncaused:
         """The probability that a call without an identifier, made in this kind of time, was caused by nothing."""
         if kind == IDLE:
             return 1.0
+        weighed = self._look(edge)
+        return ALONE_CROWDED if weighed is None else weighed.by_kind[kind]
+
+    def all_by_themselves(self, edge: str, number: int) -> float:
+        """The probability that not one of so many calls on an edge, made while requests were there, was caused."""
+        weighed = self._look(edge)
+        if weighed is None:
+            return ALONE_CROWDED
+        return sum(posterior * share**number for share, posterior in weighed.shares.items())
+
+    def _look(self, edge: str) -> _Weighed | None:
+        """What is known of an edge, weighed anew when there is enough to learn; ``None``: it was never called."""
         calls = self._calls.get(edge)
         if calls is None:
-            return ALONE_CROWDED
+            return None
         number, watched_ns = sum(calls), sum(self.time_ns)
         weighed = self._weighed.get(edge)
-        if weighed is None or number > weighed[0] * _LOOK_AGAIN or watched_ns > weighed[1] * _LOOK_AGAIN:
-            weighed = self._weighed[edge] = (number, watched_ns, self._weigh(edge, calls))
-        return weighed[2][kind]
+        if weighed is None or max(number / weighed.calls, watched_ns / weighed.watched_ns) > _LOOK_AGAIN:
+            weighed = self._weighed[edge] = _Weighed(number, max(watched_ns, 1), *self._weigh(edge, calls))
+        return weighed
 
     def rename(self, edge: Callable[[str], str]) -> None:
         """Puts edges together that now have one name."""
@@ -130,8 +153,8 @@ class Uncaused:
 
     # --- the weighing -------------------------------------------------------------------------------------------------
 
-    def _weigh(self, edge: str, calls: list[int]) -> list[float]:
-        """The share of uncaused calls in each kind of time."""
+    def _weigh(self, edge: str, calls: list[int]) -> tuple[list[float], dict[float, float]]:
+        """The probability that a call is uncaused in each kind of time, and that of each share of uncaused calls."""
         there = [kind for kind, count in enumerate(calls) if count]
         uncaused, caused = list(self._by_itself(edge)), list(self._by_requests())
         scored: list[tuple[float, float, list[float], list[float]]] = []
@@ -146,10 +169,14 @@ class Uncaused:
                     prior = math.log(share_prior * variant_prior * late_prior)
                     scored.append((temper * likelihood + prior, share, by_itself, by_requests))
         if not scored:
-            return [ALONE_CROWDED] * _KINDS
+            return [ALONE_CROWDED] * _KINDS, {1.0: ALONE_CROWDED}
         best = max(score for score, *_ in scored)
         weighed = [(math.exp(score - best), share, alone, due) for score, share, alone, due in scored]
-        return [self._posterior(kind, weighed) for kind in range(_KINDS)]
+        total = sum(weight for weight, *_ in weighed)
+        shares = dict.fromkeys(_SHARES, 0.0)
+        for weight, share, *_ in weighed:
+            shares[share] += weight / total
+        return [self._posterior(kind, weighed) for kind in range(_KINDS)], shares
 
     @staticmethod
     def _posterior(kind: int, weighed: list[tuple[float, float, list[float], list[float]]]) -> float:
