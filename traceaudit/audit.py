@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from traceaudit.correlation import Activity, Attribution, FrozenContexts, Identifiers, Inbound, attribute
 from traceaudit.correlation.correlator import UNCAUSED
+from traceaudit.correlation.frozen import OCCASIONS
 from traceaudit.correlation.inference.records import Candidate
 from traceaudit.correlation.telemetry import is_telemetry
 from traceaudit.exchange import Direction, Exchange, Link, Outcome, Severity
@@ -118,7 +119,18 @@ class Audit:
             weighed = [(self.weighed(finding.edge, each), each) for each in finding.clearest.values()]
             probability, finding.example = max(weighed, key=lambda pair: pair[0])
             finding.probability = max(probability, self._any_of(finding))
+        self._leave_to_frozen()
         return self.findings.withdraw()
+
+    def _leave_to_frozen(self) -> None:
+        """Takes back what a frozen context's first calls were accused of, before it could be known for one."""
+        since = {each.edge.id: each.first_ns for each in self.findings if each.rule is tp022_context_frozen.RULE}
+        for finding in self.findings:
+            of_edge = since.get(finding.edge.id)
+            if finding.rule.code not in _INSTEAD_OF_FROZEN or of_edge is None:
+                continue
+            if finding.last_ns < of_edge and finding.occurrences < OCCASIONS:
+                finding.probability = 0.0
 
     def _any_of(self, finding: Finding) -> float:
         """The probability that at least one of a finding's calls was caused, and so the finding is true."""
