@@ -27,6 +27,7 @@ PYPROJECT = "pyproject.toml"
 PREFIX = "TRACEAUDIT_"
 FAIL_ON = ("error", "warning", "note", "never")
 MINT = ("missing", "never")
+CAPTURE = ("env", "listeners", "redirect", "auto")
 
 
 class ConfigError(ValueError):
@@ -56,6 +57,8 @@ class Settings:
     redact: tuple[str, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
     """Findings that do not count, each with a reason; in a file alone."""
+    capture: str = "env"
+    """How the service's calls are brought to the audit."""
     expect: tuple[str, ...] = ()
     """Upstreams whose absence makes a run inconclusive."""
     known_routes: tuple[str, ...] = ()
@@ -105,7 +108,7 @@ def load(
     for key, value in options.items():
         if value is None or value in ((), {}):
             continue
-        option = f"--{_kebab(key)}"
+        option = _OPTIONS.get(key, f"--{_kebab(key)}")
         values[key], sources[key] = _read(key, value, option), option
     return Settings(**values, sources=sources)  # type: ignore[arg-type]  # _KEYS gives each its type
 
@@ -320,12 +323,16 @@ _KEYS: Mapping[str, Callable[[object], object]] = {
     "fail_on": _one_of(FAIL_ON),
     "redact": _texts,
     "exemptions": _exemptions,
+    "capture": _one_of(CAPTURE),
     "expect": _hosts,
     "known_routes": _known_routes,
     "ready_timeout": lambda value: float(_number(value)),
 }
 KEYS = tuple(_KEYS)
 """Every setting, as :class:`Settings` names it; a file writes `-` for `_`."""
+
+_OPTIONS = {"upstreams": "--upstream", "routes": "--route", "known_routes": "--known-route"}
+"""Options that are given once for each, and so named for one."""
 
 _DEFAULTS = Settings()
 assert tuple(each.name for each in fields(Settings))[:-1] == KEYS

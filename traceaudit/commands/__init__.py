@@ -35,6 +35,7 @@ class _Commands(click.Group):
         "tui": "Browse an audit database in the terminal.",
         "rule": "Show a rule's page, or list the rules.",
         "config": "Show the settings and where each came from.",
+        "doctor": "Say what this machine has of what an audit needs.",
         "demo": "Audit a small Go shop with planted faults.",
     }
 
