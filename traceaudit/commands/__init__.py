@@ -29,6 +29,7 @@ class _Commands(click.Group):
         "run": "Start a service with its calls captured, and audit it.",
         "proxy": "Audit around a service that someone else starts.",
         "analyze": "Audit recorded exchanges.",
+        "verify": "Ask the service again where a run could not decide.",
         "check": "Give the verdict for CI.",
         "report": "Show the findings, for people and machines.",
         "export": "Write the audit database in another form.",

@@ -260,6 +260,28 @@ class AuditReader:
             )
         )
 
+    def in_doubt(self, run_id: int) -> list[str]:
+        """Ids of the requests that may have caused calls whose cause is not sure, in the order they came."""
+        rows = self._db.execute(
+            """
+            with doubtful as (
+                select outbound_id from links join exchanges on exchanges.id = links.outbound_id
+                where run_id = ? group by outbound_id
+                having max(case when inbound_id is null then 0 else probability end) < 0.95
+                   and max(case when rank = 1 then inbound_id end) is not null
+                union
+                select finding_occurrences.outbound_id
+                from finding_occurrences join findings on findings.id = finding_id
+                where findings.run_id = ? and confidence = 'ambiguous'
+            )
+            select distinct inbound.id from links join doubtful using (outbound_id)
+            join exchanges as inbound on inbound.id = links.inbound_id
+            order by inbound.started_ns, inbound.id
+            """,
+            (run_id, run_id),
+        )
+        return [id_ for (id_,) in rows]
+
     def headers(self, exchange_id: str, side: str = "request") -> list[HeaderRow]:
         """One side's header fields in the order they were sent; ``side`` is ``request`` or ``response``."""
         rows = self._db.execute(
@@ -276,8 +298,8 @@ class AuditReader:
     def exchanges(self, run_id: int | None = None, filter_: Filter | None = None) -> Iterator[Exchange]:
         """A run's exchanges (all runs': ``None``) in the order they started, each with its headers; those that a filter
         means, or all."""
-        parameters: list[object]
-        condition, parameters = ("", []) if run_id is None else (" where run_id = ?", [run_id])
+        condition = "" if run_id is None else " where run_id = ?"
+        parameters: list[object] = [] if run_id is None else [run_id]
         if filter_:
             if run_id is None:
                 raise ValueError("a filter is for one run: its times count from that run's end")
