@@ -31,8 +31,8 @@ def test_calls_in_doubt_are_settled_by_asking_again_one_at_a_time(tmp_path: Path
     sent = re.search(r"sending (\d+) requests 3 times, one at a time", done.stderr)
     assert sent
     settled = connection.execute(
-        "select method, count(*) from links join exchanges on exchanges.id = outbound_id"
-        " where run_id = 2 and rank = 1 and inbound_id is not null and probability >= 0.95 group by method"
+        "select links.method, count(*) from links join exchanges on exchanges.id = outbound_id"
+        " where run_id = 2 and rank = 1 and inbound_id is not null and probability >= 0.95 group by links.method"
     ).fetchall()
     assert settled == [("isolated", 3 * int(sent[1]))]
     edges = {row[0] for row in connection.execute("select inbound_route from edges where run_id = 2")}
