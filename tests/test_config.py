@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -106,6 +107,21 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
         settings(tmp_path, environ={"TRACEAUDIT_ISOLATE": "maybe"})
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "option"),
+    [
+        ("upstreams", {"a": "x"}, "--upstream"),
+        ("routes", {"a": "h:p"}, "--route"),
+        ("known_routes", ("x",), "--known-route"),
+    ],
+)
+def test_an_option_that_is_given_once_for_each_goes_by_its_own_name(
+    key: str, value: object, option: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{option}: "):
+        settings(tmp_path, **{key: value})
+
+
 def test_what_the_core_needs_follows_from_them(tmp_path: Path) -> None:
     got = settings(tmp_path, 'require = ["b3"]\nselect = ["TP"]\nignore = ["TP01"]\ngrace-ms = 20').audit_settings()
     assert got.require == {"b3"}
@@ -119,6 +135,14 @@ def test_the_command_shows_every_value_with_its_source(tmp_path: Path) -> None:
     assert re.search(r'^inbound +"15006:8080" +# .*traceaudit\.toml$', shown, re.MULTILINE)
     assert re.search(r'^db +"audit\.db" +# default$', shown, re.MULTILINE)
     assert len(shown.splitlines()) == len(KEYS)
+
+
+def test_the_command_has_a_form_for_machines(tmp_path: Path) -> None:
+    (tmp_path / "traceaudit.toml").write_text('severity = { TP001 = "note" }')
+    shown = json.loads(traceaudit("config", "--format", "json", cwd=tmp_path).stdout)
+    assert list(shown) == list(KEYS)
+    assert shown["severity"] == {"value": {"TP001": "note"}, "source": str(tmp_path / "traceaudit.toml")}
+    assert shown["db"] == {"value": "audit.db", "source": "default"}
 
 
 def test_the_command_ends_with_status_2_where_something_is_wrong(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "no JSON": (b"GET / HTTP/1.1\n", "not JSON at column 1: Expecting value"),
     "half a line": (b'{"id": "o1", "direct', "not JSON at column 14: Unterminated string starting at"),
     "two objects": (b"{} {}", "not JSON at column 4: Extra data"),
+    "a number that JSON lacks": (b'{"started_ns": NaN}', "not JSON: NaN is no number"),
+    "another, under a key that nobody reads": (b'{"took": -Infinity}', "not JSON: -Infinity is no number"),
     "not UTF-8": (b'{"id": "\xff"}', "not UTF-8 at byte 9"),
     "too deep": (b"[" * 200_000, "not an exchange: nested too deeply"),
     "too long": (b" " * (LONGEST_LINE + 1) + b"{}", "the line is longer than 16 MiB"),

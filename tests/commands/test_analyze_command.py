@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -179,11 +184,105 @@ def test_several_logs_are_one_run_with_a_call_in_one_and_its_request_in_another(
     assert rows(home / "audit.db", "select code, inbound_id from findings where code = 'TP001'") == [("TP001", "i1")]
 
 
+def test_a_closed_standard_input_is_wrong_usage(home: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m traceaudit analyze - <&-"], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, b"Error: standard input is closed: name a file, or pipe a log in\n")
+
+
 def test_hostile_text_in_a_reason_is_escaped(home: Path) -> None:
     bad = json.dumps({**jsonl.record(CLEAN[0]), "direction": "\x1b[2J"})
     result = analyze(log(home / "a.jsonl", CLEAN, bad))
     assert "\x1b" not in result.stderr
     assert result.exit_code == 4
+
+
+# --- what the settings name -------------------------------------------------------------------------------------------
+
+
+def test_an_upstream_and_a_route_that_are_not_in_the_recording_are_told_of(home: Path) -> None:
+    path = log(home / "a.jsonl", CLEAN)
+    (home / "traceaudit.toml").write_text('routes = { "shop.default" = "9001", stock = "9002" }', encoding="ascii")
+    assert analyze(path, "--known-route", "GET /", "--known-route", "GET /cart").exit_code == 0
+    assert rows(home / "audit.db", "select code, observed from findings order by code") == [
+        ("CP002", "none"),
+        ("CP003", "none"),
+    ]
+    edges = "select outbound_authority, inbound_route from edges where outbound_route = '' order by 1"
+    assert rows(home / "audit.db", edges) == [("", "GET /cart"), ("stock", "")]
+
+
+def test_an_expected_upstream_that_was_never_called_makes_it_inconclusive(home: Path) -> None:
+    path = log(home / "a.jsonl", CLEAN)
+    assert analyze(path, "--db", "a.db", "--expect", "shop.default").exit_code == 0
+    assert analyze(path, "--db", "b.db", "--expect", "stock").exit_code == 3
+    assert analyze(path, "--db", "c.db", "--expect", "stock", "--ignore", "CP").exit_code == 3
+    assert rows(home / "c.db", "select count(*) from findings") == [(0,)]
+
+
+# --- while it goes on -------------------------------------------------------------------------------------------------
+
+
+def on_a_terminal(*arguments: str | Path, term: str = "xterm") -> tuple[int, str]:
+    """The exit status and all that a terminal gets on standard error."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": term, "COLUMNS": "80"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "traceaudit", "analyze", *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env=environment,
+    ) as process:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # Linux ends a terminal that nobody has open any more with an error.
+            while more := os.read(ours, 65_536):
+                said += more
+        os.close(ours)
+        return process.wait(60), said.decode()
+
+
+MANY = [inbound(f"i{number}", number, 0.5, headers=trace_headers(number)) for number in range(6_000)]
+
+
+def test_a_terminal_is_shown_how_far_it_is_and_bad_lines_all_the_same(home: Path) -> None:
+    path = log(home / "[red]a.jsonl", MANY, "{}")
+    status, said = on_a_terminal(path.name)
+    assert status == 4
+    assert "reading [red]a.jsonl" in said
+    assert "6000/6000" in said
+    assert "[red]a.jsonl:6001: started_ns is missing" in said
+
+
+@pytest.mark.parametrize(("exchanges", "term"), [(CLEAN, "xterm"), (MANY, "dumb")])
+def test_what_is_short_and_a_terminal_that_cannot_be_drawn_on_are_spared_that(
+    home: Path, exchanges: list[Exchange], term: str
+) -> None:
+    _, said = on_a_terminal(log(home / "a.jsonl", exchanges), term=term)
+    assert said == ""
+
+
+def test_what_is_interrupted_has_a_status_of_its_own(home: Path) -> None:
+    """It is not 1, which says that there are findings."""
+    # Whoever starts tests in the background may have told them to ignore the signal, and children inherit that.
+    minding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{minding}; from traceaudit.commands import main; main()", "analyze", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write("no line of a log\n" * 2_000)
+        assert process.stderr.readline().startswith("standard input:1: not JSON")  # It is at work, and waits for more.
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(60) == 130
+    assert said.endswith("interrupted: audit.db has a part of the run at most\n")
 
 
 # --- what is exported is audited alike --------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ from traceaudit.formats.context import Format
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes; Go's `http.Server` takes 1 MiB of headers, and JSON writes one byte with six characters at most."""
 
+_MARK = b"\xef\xbb\xbf"
+"""UTF-8's byte order mark, with which some programs begin a file; it may stand anywhere once logs were put together."""
+
 _LARGEST = 2**63 - 1
 """SQLite's integers have 64 bits. https://www.sqlite.org/datatype3.html"""
 
@@ -45,7 +48,7 @@ class _WrongError(ValueError):
 def read(lines: Iterable[bytes]) -> Iterator[Exchange | RunTimes | BadLine]:
     """Every line's exchange, or what is wrong with it; empty lines are passed over."""
     for number, line in enumerate(lines, 1):
-        text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+        text = line.removeprefix(_MARK)
         if not text.strip():
             continue
         try:
@@ -61,18 +64,28 @@ def read(lines: Iterable[bytes]) -> Iterator[Exchange | RunTimes | BadLine]:
             yield exchange
 
 
+def _no_constant(word: str) -> object:
+    """ "Numeric values that cannot be represented in the grammar below (such as Infinity and NaN) are not permitted."
+    https://www.rfc-editor.org/rfc/rfc8259#section-6
+    """
+    raise ValueError(f"{word} is no number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def _record(line: bytes) -> dict[str, object]:
     if len(line) > LONGEST_LINE:
         raise _WrongError(f"the line is longer than {LONGEST_LINE // 2**20} MiB")
     try:
-        record = json.loads(line)
+        record = _DECODER.decode(line.decode("utf-8", "surrogatepass"))
     except UnicodeDecodeError as error:
         raise _WrongError(f"not UTF-8 at byte {error.start + 1}") from None
     except json.JSONDecodeError as error:
         raise _WrongError(f"not JSON at column {error.colno}: {error.msg}") from None
     except RecursionError:
         raise _WrongError("not an exchange: nested too deeply") from None
-    except ValueError as error:  # An integer of more than 4,300 digits.
+    except ValueError as error:  # Infinity, NaN, an integer of more than 4,300 digits.
         raise _WrongError(f"not JSON: {error}") from None
     if not isinstance(record, dict):
         raise _WrongError(f"not an exchange: {_kind(record)} instead of an object")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from traceaudit.audit import Audit, AuditSettings
-from traceaudit.capture.replay import moments
+from traceaudit.capture.replay import in_order, moments
 from traceaudit.correlation.inference import Call, Candidate, Request, infer
 from traceaudit.exchange import Confidence, Direction, Exchange, Method
 
@@ -18,6 +18,7 @@ def inferred(
     exchanges: Collection[Exchange], settings: AuditSettings, started_ns: int
 ) -> Mapping[str, Sequence[Candidate]]:
     """By outbound id, the candidates of every call whose cause is in doubt; empty: none is."""
+    exchanges = in_order(exchanges)
     known: dict[str, tuple[str | None] | None] = {}
     audit = Audit(settings)
     audit.advance(started_ns)

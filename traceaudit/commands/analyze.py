@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,25 @@ import click
 from traceaudit.audit import Audit
 from traceaudit.capture.exchange_log import BadLine, RunTimes, read
 from traceaudit.capture.inference import inferred
-from traceaudit.capture.replay import replay
+from traceaudit.capture.replay import BATCH, replay
 from traceaudit.commands.options import audit_options, settings_from
 from traceaudit.commands.reading import chosen, opened
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
 from traceaudit.config import Settings
 from traceaudit.correlation.inference.records import Candidate
+from traceaudit.coverage import Coverage
 from traceaudit.exchange import Exchange
 from traceaudit.reports.verdict import verdict
+from traceaudit.rules import select
 from traceaudit.safe import safe
 from traceaudit.store.opening import connect
 from traceaudit.store.writer import AuditWriter
 
 _SHOWN = 20
 """Bad lines that are told one by one; a file that is no log has as many as it has lines."""
+
+_LONG = 5_000
+"""Lines from which on a terminal is shown how far it is: about a second's work."""
 
 _EPILOG = """\b
 Examples:
@@ -52,6 +57,8 @@ class _Recording:
         """Reads one log; `-` is standard input."""
         shown = safe(log)
         if log == "-":
+            if sys.stdin is None:  # what Python makes of one that is closed
+                raise UsageFailure("standard input is closed: name a file, or pipe a log in")
             self._take(sys.stdin.buffer, "standard input")
             return
         try:
@@ -65,22 +72,25 @@ class _Recording:
     def _take(self, lines: Iterable[bytes], name: str) -> None:
         number = 0  # of the line that was read last: some give nothing, and an exported run's first gives two things
 
-        def counted() -> Iterator[bytes]:
+        def counted(step: Callable[[int], None]) -> Iterator[bytes]:
             nonlocal number
             for line in lines:
                 number += 1
+                if number % BATCH == 0:
+                    step(BATCH)
                 yield line
 
-        for each in read(counted()):
-            match each:
-                case RunTimes():
-                    self.times.append(each)
-                case BadLine():
-                    self._complain(name, each.number, each.reason)
-                case Exchange() if each.id in self.exchanges:
-                    self._complain(name, number, f"id {each.id!r} has been used before")
-                case Exchange():
-                    self.exchanges[each.id] = each
+        with _progress(f"reading {name}") as step:
+            for each in read(counted(step)):
+                match each:
+                    case RunTimes():
+                        self.times.append(each)
+                    case BadLine():
+                        self._complain(name, each.number, each.reason)
+                    case Exchange() if each.id in self.exchanges:
+                        self._complain(name, number, f"id {each.id!r} has been used before")
+                    case Exchange():
+                        self.exchanges[each.id] = each
 
     def _complain(self, name: str, number: int, reason: str) -> None:
         self.bad += 1
@@ -97,6 +107,35 @@ class _Recording:
         """When the last run ended, or the last exchange."""
         ends = [each.ended_ns or each.started_ns for each in self.exchanges.values()]
         return max([self.started_ns, *(each.ended_ns or 0 for each in self.times), *ends])
+
+
+@contextmanager
+def _progress(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Shows on a terminal how much is done, and of how much where that is known, once there is much."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415  (as in _report)
+
+    from traceaudit.reports.layout import console_on  # noqa: PLC0415
+
+    console = console_on(sys.stderr)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=not console.is_interactive)
+    task, done = bar.add_task(what, total=total), 0
+
+    def step(more: int) -> None:
+        nonlocal done
+        done += more
+        if done >= _LONG:
+            bar.start()
+        bar.update(task, completed=done)
+
+    try:
+        yield step
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 @click.command("analyze", epilog=_EPILOG)
@@ -116,6 +155,9 @@ def command(*, log: Sequence[str], infer: bool, lenient: bool, **options: Any) -
     gc.disable()
     try:
         sys.exit(_analyze(settings, log, infer=infer, lenient=lenient))
+    except KeyboardInterrupt:
+        click.echo(f"interrupted: {safe(str(settings.db))} has a part of the run at most", err=True)
+        sys.exit(Status.INTERRUPTED)
     finally:
         if collecting:
             gc.enable()
@@ -151,13 +193,17 @@ def _audit(settings: Settings, recording: _Recording, logs: str, *, infer: bool)
             settings=settings.as_json(),
             redact=settings.redact,
         )
-        replay(
-            recording.exchanges.values(),
-            Audit(settings.audit_settings(), answers),
-            writer,
-            started_ns=started_ns,
-            ended_ns=ended_ns,
-        )
+        audit = Audit(settings.audit_settings(), answers)
+        with _progress("auditing", len(recording.exchanges)) as step:
+            replay(
+                recording.exchanges.values(),
+                audit,
+                writer,
+                started_ns=started_ns,
+                ended_ns=ended_ns,
+                coverage=_coverage(settings, audit),
+                progress=step,
+            )
     except sqlite3.OperationalError as error:
         raise UsageFailure(f"{settings.db} cannot be written: {error}; choose another file with --db") from error
     except sqlite3.DatabaseError as error:
@@ -165,6 +211,19 @@ def _audit(settings: Settings, recording: _Recording, logs: str, *, infer: bool)
     except OSError as error:
         raise UsageFailure(f"{settings.db} cannot be made: {error.strerror}; choose another file with --db") from error
     return writer.run_id
+
+
+def _coverage(settings: Settings, audit: Audit) -> Coverage | None:
+    """What is to compare the upstreams and routes that the settings name with the recording; ``None``: they name none.
+
+    Connections that went round the audit are not in a recording, and nothing is said of them.
+    """
+    if not (settings.expect or settings.known_routes or settings.routes or settings.upstreams):
+        return None
+    from traceaudit.commands.watching import expectation  # noqa: PLC0415  (imports asyncio, for live audits)
+
+    rules = select(settings.select, settings.ignore)
+    return Coverage(audit.findings, rules, expectation=expectation(settings))
 
 
 def _look_for_same_ids(path: Path, exchanges: dict[str, Exchange]) -> None:

@@ -40,6 +40,8 @@ def command(
         if run is None:
             click.echo(NO_RUN, err=True)
             sys.exit(Status.INCONCLUSIVE)
+        if output is not None and output.exists() and output.samefile(db):
+            raise UsageFailure(f"{output} is the audit database itself: name another file with --output")
         try:
             if output is None:
                 for line in jsonl.lines(reader, run, where):
@@ -52,4 +54,4 @@ def command(
             # `| head` has seen enough; what Python would still flush at its end goes nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
-            raise UsageFailure(f"{output} cannot be written: {error.strerror}") from error
+            raise UsageFailure(f"{output or 'standard output'} cannot be written: {error.strerror}") from error
