@@ -88,11 +88,17 @@ def test_a_service_that_forwards_everything_is_left_in_peace(history: History) -
     assert history.audit.linked == 5
 
 
+def drops(history: History, requests: int = 3) -> None:
+    """Requests that each make one call without any header."""
+    for number in range(1, requests + 1):
+        at = IDLE_MS + number * 1000
+        history.request(at, f"i{number}", ids(number))
+        assert history.call(at + 1, []).links[0].method == "isolated"
+        history.response(at + 2, f"i{number}")
+
+
 def test_a_call_without_a_header_is_a_drop_of_the_one_request_in_flight(history: History) -> None:
-    history.request(IDLE_MS, "i1", ids(1))
-    verdict = history.call(IDLE_MS + 1, [])
-    history.response(IDLE_MS + 2, "i1")
-    assert verdict.links[0].method == "isolated"
+    drops(history)
     assert history.findings() == dict.fromkeys(
         ["TP001 GET /checkout -> pricing", "TP003 GET /checkout -> pricing", "TP004 GET /checkout -> pricing"],
         Confidence.PROVEN,
@@ -105,6 +111,8 @@ def test_with_several_in_flight_the_drop_is_as_sure_and_the_link_is_not_claimed(
         for number in range(4):
             history.request(start + number, f"i{start + number}", ids(start + number), path=f"/checkout/{number}")
         verdict = history.call(start + 10, [])
+        for number in range(3):
+            history.call(start + 11 + number, [])
         for number in range(4):
             history.response(start + 20 + number, f"i{start + number}")
         assert max(link.probability for link in verdict.links) < 0.3
@@ -182,12 +190,31 @@ def test_a_poller_of_a_route_that_requests_call_too_is_not_accused(history: Hist
     assert set(history.findings(idle=False).values()) <= {Confidence.AMBIGUOUS}
 
 
-def test_a_call_is_less_sure_to_be_caused_until_it_was_seen_not_to_come_by_itself(history: History) -> None:
-    history.request(IDLE_MS, "i1", ids(1))
-    history.call(IDLE_MS + 1, [])
-    history.response(IDLE_MS + 2, "i1")
+def test_a_call_is_surer_to_be_caused_once_it_was_seen_not_to_come_by_itself(history: History) -> None:
+    drops(history, 1)
     assert set(history.findings(idle=False).values()) == {Confidence.PROBABLE}
-    assert set(history.findings().values()) == {Confidence.PROVEN}
+    before = max(each.probability for each in history.audit.findings)
+    assert set(history.findings().values()) == {Confidence.PROBABLE}
+    assert min(each.probability for each in history.audit.findings) > before
+
+
+def test_what_does_not_come_with_every_request_is_not_proven_by_presence(history: History) -> None:
+    """A batch that a timer sends when there is something in it keeps time with the traffic."""
+    drops(history, 5)
+    history.request(IDLE_MS + 9000, "i6", ids(6))
+    history.response(IDLE_MS + 9002, "i6")
+    assert set(history.findings().values()) == {Confidence.PROBABLE}
+
+
+def test_a_ticker_in_step_with_the_requests_is_told_by_its_clock(history: History) -> None:
+    for second in range(20):
+        history.call(IDLE_MS + second * 1000 + 78, [], host="config", path="/watch")
+    for second in range(20, 52):
+        at = IDLE_MS + second * 1000
+        history.request(at, f"i{second}", ids(second))
+        history.call(at + 78, [], host="config", path="/watch")
+        history.response(at + 200, f"i{second}")
+    assert history.findings(idle=False) == {}
 
 
 def test_what_a_poller_was_accused_of_before_it_was_known_is_taken_back() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from traceaudit.correlation import Activity, Attribution, FrozenContexts, Identifiers, Inbound, attribute
-from traceaudit.correlation.correlator import UNCAUSED
+from traceaudit.correlation.correlator import LEAST_DOUBT, UNCAUSED
 from traceaudit.correlation.frozen import OCCASIONS
 from traceaudit.correlation.inference.records import Candidate
 from traceaudit.correlation.telemetry import is_telemetry
@@ -119,6 +119,8 @@ class Audit:
             weighed = [(self.weighed(finding.edge, each), each) for each in finding.clearest.values()]
             probability, finding.example = max(weighed, key=lambda pair: pair[0])
             finding.probability = max(probability, self._any_of(finding))
+            if None not in finding.clearest and not self._steady(finding.edge):
+                finding.probability = min(finding.probability, 1 - LEAST_DOUBT)
         self._leave_to_frozen()
         return self.findings.withdraw()
 
@@ -131,6 +133,11 @@ class Audit:
                 continue
             if finding.last_ns < of_edge and finding.occurrences < OCCASIONS:
                 finding.probability = 0.0
+
+    def _steady(self, edge: Edge) -> bool:
+        """Whether the calls on an edge come exactly as often as its requests."""
+        key = _edge_key(edge.outbound_authority, edge.outbound_route)
+        return self._activity.steady(key, edge.inbound_route.split(SEVERAL))
 
     def _any_of(self, finding: Finding) -> float:
         """The probability that at least one of a finding's calls was caused, and so the finding is true."""

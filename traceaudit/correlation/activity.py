@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from traceaudit.correlation.identifiers import Inbound
@@ -28,6 +28,8 @@ class Activity:
         self._now_ns: int | None = None
         self._caused: dict[tuple[str, str, Phase], float] = {}
         self.uncaused = Uncaused()
+        self.requests: Counter[str] = Counter()
+        """Requests by route."""
 
     def advance(self, now_ns: int) -> None:
         """Lets time pass: what ended longer than the grace period ago is no longer a candidate."""
@@ -53,6 +55,7 @@ class Activity:
     def begin(self, inbound: Inbound) -> None:
         """An inbound request was delivered to the service."""
         self.in_flight[inbound.id] = inbound
+        self.requests[inbound.route] += 1
 
     def end(self, inbound_id: str, at_ns: int) -> None:
         """An inbound request's response is over."""
@@ -73,13 +76,18 @@ class Activity:
         return [*self.in_flight.values(), *self.ended]
 
     @property
+    def now_ns(self) -> int:
+        """The time to which things have advanced; 0 before the first."""
+        return self._now_ns or 0
+
+    @property
     def kind(self) -> int:
         """What kind of time it is, for the rate of uncaused calls."""
         if self.in_flight:
             return kind_of(len(self.in_flight))
         if not self.ended:
             return IDLE
-        since_ns = (self._now_ns or 0) - (self.ended[-1].ended_ns or 0)
+        since_ns = self.now_ns - (self.ended[-1].ended_ns or 0)
         return FRESH if since_ns <= self.grace_ns * FRESH_PART else TAIL
 
     def learn(self, edge: str, inbound: Inbound, share: float = 1.0) -> None:
@@ -99,11 +107,23 @@ class Activity:
     def rename(self, edge: Callable[[str], str], route: Callable[[str], str]) -> None:
         """Puts together what was counted of edges and routes that now have one name."""
         self.uncaused.rename(edge)
+        requests: Counter[str] = Counter()
+        for old, count in self.requests.items():
+            requests[route(old)] += count
+        self.requests = requests
         caused: dict[tuple[str, str, Phase], float] = {}
         for (old, old_route, phase), share in self._caused.items():
             key = (edge(old), route(old_route), phase)
             caused[key] = caused.get(key, 0.0) + share
         self._caused = caused
+
+    def steady(self, edge: str, routes: Iterable[str]) -> bool:
+        """Whether each request of these routes has made the same number of calls on an edge, and nothing else any.
+
+        What keeps time with the traffic (a ticker in step with a load generator, a batch that is sent when there is
+        something in it) looks caused by presence alone, but seldom comes exactly so often.
+        """
+        return self.uncaused.comes_with(edge, sum(self.requests[route] for route in set(routes)))
 
     def numbers(self, edge: str) -> dict[str, object]:
         """What is known of calls on an edge that come by themselves, for a person."""

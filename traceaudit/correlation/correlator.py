@@ -32,8 +32,10 @@ SURVIVED = 0.9999
 _DOUBT = 0.002
 """The share of the others who were there; of what inference is surest of, so much has been wrong."""
 
-_LEAST_DOUBT = 0.002
-"""The least probability that nothing caused a call, where times alone say that something did."""
+LEAST_DOUBT = 0.002
+"""The least probability that nothing caused a call, where presence or times alone say that something did: what keeps
+time with the traffic deceives both. Only calls that come exactly as often as requests do are surer.
+"""
 
 _SHOWN = 8
 """Candidates that are kept of one call; the others' share is added to none of them."""
@@ -108,7 +110,7 @@ def attribute(
     """
     named = _named(sent, identifiers)
     if not named:
-        activity.uncaused.count(edge, activity.kind)
+        activity.uncaused.count(edge, activity.kind, activity.now_ns)
         return _by_times(edge, identifiers, activity, inferred) or _by_presence(edge, activity)
     activity.uncaused.count_identified(edge)
     common = _common(list(named.values()))
@@ -174,6 +176,8 @@ def _by_presence(edge: str, activity: Activity) -> Attribution:
     kind = activity.kind
     candidates = activity.candidates()
     nothing = activity.uncaused.share(edge, kind)
+    if not activity.steady(edge, (inbound.route for inbound in candidates)):
+        nothing = max(nothing, LEAST_DOUBT)
     method = Method.ISOLATED if len(candidates) <= 1 else Method.TIMING
     evidence: dict[str, object] = {
         "in_flight": len(activity.in_flight),
@@ -195,7 +199,7 @@ def _by_times(
     if not known or (len(known) < 2 and len(activity.candidates()) < 2):
         return None
     total = sum(each.probability for _, each in known)
-    nothing = max(_LEAST_DOUBT, 1 - sum(each.probability for each in inferred if each.inbound_id is not None))
+    nothing = max(LEAST_DOUBT, 1 - sum(each.probability for each in inferred if each.inbound_id is not None))
     named_ids = {inbound.id for inbound, _ in known}
     others = [inbound for inbound in activity.candidates() if inbound.id not in named_ids]
     # Times alone never prove: what inference is surest of has been wrong now and then.

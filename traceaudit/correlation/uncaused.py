@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -61,6 +61,14 @@ _TEMPER = 0.4
 _VARIANTS = (0.65, 0.2, 0.15)
 """Priors: always, since the route's first call, only while there is traffic."""
 
+_INTERVALS, _TICKS, _JITTER, _MOSTLY = 32, 6, 0.05, 0.8
+"""A route is called by the clock when of its last intervals, six at least, four in five differ by five percent at most
+from the usual one, and some calls came while there was no request.
+"""
+
+_ENOUGH = 3
+"""Requests that must have made the same calls before that is more than chance."""
+
 _LOOK_AGAIN = 1.1
 """By this factor calls or time must grow before a route is weighed anew."""
 
@@ -91,14 +99,20 @@ class Uncaused:
         self._first: dict[str, list[int]] = {}
         self._identified: Counter[str] = Counter()
         self._weighed: dict[str, _Weighed] = {}
+        self._last_ns: dict[str, int] = {}
+        self._intervals: dict[str, deque[int]] = {}
 
     def watch(self, kind: int, in_flight: int, ns: int) -> None:
         """So much time has passed in this way."""
         self.time_ns[kind] += ns
         self._requests_ns[kind] += ns * in_flight
 
-    def count(self, edge: str, kind: int) -> None:
-        """A call without any request's identifier was made."""
+    def count(self, edge: str, kind: int, now_ns: int) -> None:
+        """A call without any request's identifier was made now."""
+        intervals = self._intervals.setdefault(edge, deque(maxlen=_INTERVALS))
+        if edge in self._last_ns:
+            intervals.append(now_ns - self._last_ns[edge])
+        self._last_ns[edge] = now_ns
         calls = self._calls.get(edge)
         if calls is None:
             calls = self._calls[edge] = [0] * _KINDS
@@ -113,18 +127,42 @@ class Uncaused:
         """Calls that were made while no request was there."""
         return self._calls.get(edge, [0])[IDLE]
 
+    def comes_with(self, edge: str, requests: int) -> bool:
+        """Whether so many requests have each made equally many calls (the last may not have made all), and none came
+        while there was no request.
+        """
+        calls = self._calls.get(edge)
+        if calls is None or calls[IDLE] or requests < _ENOUGH:
+            return False
+        number = sum(calls)
+        each = -(-number // requests)
+        return number > each * (requests - 1)
+
     def share(self, edge: str, kind: int) -> float:
         """The probability that a call without an identifier, made in this kind of time, was caused by nothing."""
         if kind == IDLE:
             return 1.0
         weighed = self._look(edge)
-        return ALONE_CROWDED if weighed is None else weighed.by_kind[kind]
+        if weighed is None:
+            return ALONE_CROWDED
+        return 1.0 if self._ticks(edge) else weighed.by_kind[kind]
+
+    def _ticks(self, edge: str) -> bool:
+        """Whether the calls on an edge come by the clock, whatever the requests do."""
+        intervals = self._intervals[edge]
+        if len(intervals) < _TICKS or self.idle_calls(edge) < _ENOUGH:
+            return False
+        usual = sorted(intervals)[len(intervals) // 2]
+        regular = sum(abs(each - usual) <= _JITTER * usual for each in intervals)
+        return regular >= _MOSTLY * len(intervals)
 
     def all_by_themselves(self, edge: str, number: int) -> float:
         """The probability that not one of so many calls on an edge, made while requests were there, was caused."""
         weighed = self._look(edge)
         if weighed is None:
             return ALONE_CROWDED
+        if self._ticks(edge):
+            return 1.0
         return sum(posterior * share**number for share, posterior in weighed.shares.items())
 
     def _look(self, edge: str) -> _Weighed | None:
@@ -147,6 +185,8 @@ class Uncaused:
             before = self._calls.get(new)
             self._calls[new] = counts if before is None else [a + b for a, b in zip(before, counts, strict=True)]
             self._first[new] = min(self._first.get(new, first[old]), first[old], key=sum)
+        self._last_ns = {edge(old): last for old, last in self._last_ns.items()}
+        self._intervals = {edge(old): intervals for old, intervals in self._intervals.items()}
         identified, self._identified = self._identified, Counter()
         for old, count in identified.items():
             self._identified[edge(old)] += count
