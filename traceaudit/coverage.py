@@ -133,6 +133,7 @@ class Coverage:
         """Compares what was called and requested (routes, ``GET /orders/17``) with what the settings name."""
         if cp002.RULE.code in self._codes:
             called = {name for authority in authorities for name in names_of(authority)}
+            called |= {name.lower() for address, name in self._expectation.leads.items() if _written(address) & called}
             for name, setting in self._expectation.upstreams.items():
                 if name.lower() not in called:
                     self._add(cp002.RULE, "", name, cp002.unobserved(name, setting), at_ns, occurrences=0)
@@ -184,6 +185,12 @@ def unobserved(names: Iterable[str], authorities: Iterable[str]) -> list[str]:
     return [name for name in names if name.lower() not in called]
 
 
+def _written(address: Address) -> set[str]:
+    """An address as calls may have it."""
+    hosts = {address.host, "localhost"} if _is_loopback(address.host) else {address.host}
+    return {f"{host}:{address.port}" for host in hosts}
+
+
 def _host_and_port(authority: str) -> tuple[str, str]:
     if authority.startswith("["):
         host, _, port = authority.partition("]")
@@ -230,7 +237,7 @@ def guess(connection: Connection, capture: Capture) -> tuple[str, str]:
             why, remedy = "no listener stands for it", own
         case Capture.ENV:
             why, remedy = _why_not_by_environment(connection, own)
-    return why, remedy
+    return why, f"{remedy}; or run with --capture redirect (Linux)"
 
 
 def _why_not_by_environment(connection: Connection, own: str) -> tuple[str, str]:

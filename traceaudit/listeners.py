@@ -19,6 +19,8 @@ class Kind(StrEnum):
     """In front of the service."""
     PROXY = "proxy"
     """Behind the service, as the explicit proxy that ``HTTP_PROXY`` names."""
+    REDIRECT = "redirect"
+    """Behind the service, where the kernel sends its connections."""
     UPSTREAM = "upstream"
     """Behind the service, in front of one upstream."""
 
@@ -36,7 +38,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One listening socket; port 0: any that is free. ``target`` is ``None`` for the explicit proxy."""
+    """One listening socket; port 0: any that is free. ``target`` is ``None`` where every request names its own."""
 
     kind: Kind
     listen: Address
@@ -72,6 +74,12 @@ def upstream(name: str, text: str) -> Listener:
 def proxy(text: str) -> Listener:
     """Reads where the explicit proxy listens: a port, or a host and a port."""
     return Listener(Kind.PROXY, address(text))
+
+
+def redirect(text: str) -> list[Listener]:
+    """Reads where redirected connections arrive, a port: that of the loopback interface, of IPv4 and of IPv6."""
+    port = address(text).port
+    return [Listener(Kind.REDIRECT, Address(host, port)) for host in (LOOPBACK, "::1")]
 
 
 def _pair(text: str) -> tuple[Address, Address]:

@@ -13,6 +13,7 @@ import ctypes
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -66,8 +67,16 @@ class Service:
         self._reading = asyncio.create_task(self._read(process.stdout))
 
     @classmethod
-    async def start(cls, command: Sequence[str], environment: Mapping[str, str], say: Callable[[str], None]) -> Service:
-        """Starts a command; ``say`` gets every line of its output. Raises ServiceFailedError when it cannot be run."""
+    async def start(
+        cls,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        say: Callable[[str], None],
+        enter: Callable[[], None] | None = None,
+    ) -> Service:
+        """Starts a command; ``say`` gets every line of its output, and ``enter`` is called in the child before it
+        becomes the service. Raises ServiceFailedError when it cannot be run.
+        """
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
@@ -77,8 +86,10 @@ class Service:
                 limit=_LONGEST_LINE,
                 env=dict(environment),
                 start_new_session=True,
-                preexec_fn=_end_with_parent(),
+                preexec_fn=_preparation(enter),
             )
+        except subprocess.SubprocessError as error:
+            raise ServiceFailedError(f"cannot start {command[0]}: its cgroup cannot be entered") from error
         except OSError as error:
             hint = "; is it built, and is its path right?" if isinstance(error, FileNotFoundError) else ""
             raise ServiceFailedError(f"cannot start {command[0]}: {error.strerror}{hint}") from error
@@ -168,13 +179,15 @@ class Service:
         return "\n".join([f"{message}; it said last:", *(f"    {line}" for line in self._last)])
 
 
-def _end_with_parent() -> Callable[[], None] | None:
+def _preparation(enter: Callable[[], None] | None) -> Callable[[], None] | None:
     """What the child does before it becomes the service: it asks to be ended when we are. ``None``: not possible."""
     if sys.platform != "linux":
-        return None
+        return enter
     prctl = ctypes.CDLL(None).prctl
 
-    def end_with_parent() -> None:
+    def prepare() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if enter is not None:
+            enter()
 
-    return end_with_parent
+    return prepare

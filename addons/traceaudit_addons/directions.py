@@ -15,6 +15,8 @@ def mode_of(listener: Listener) -> str:
     """A listener as mitmproxy writes it: ``reverse:http://127.0.0.1:8080@127.0.0.1:15006``."""
     # After the @ it takes the host as it is, an IPv6 literal without brackets.
     at = f"{listener.listen.host}:{listener.listen.port}"
+    if listener.kind is Kind.REDIRECT:
+        return f"transparent@{at}"
     return f"regular@{at}" if listener.target is None else f"reverse:http://{listener.target}@{at}"
 
 

@@ -18,9 +18,10 @@ from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 
-from traceaudit.listeners import Listener
+from traceaudit.listeners import Kind, Listener
 from traceaudit_addons.directions import mode_of
 from traceaudit_addons.fixed_addons import FixedAddons
+from traceaudit_addons.redirected import EagerTransparentProxy
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,8 @@ class Sidecar(Master):
         self.addons = FixedAddons(self)
         self.proxyserver = Proxyserver()
         self.listeners = listeners
-        self.addons.add(Core(), self.proxyserver, NextLayer(), TlsConfig(), *addons)
+        # Of those that hear `next_layer` the first that knows decides, of those that hear of a handshake the last.
+        self.addons.add(Core(), self.proxyserver, TlsConfig(), *addons, NextLayer())
         self.options.update(
             mode=[mode_of(listener) for listener in listeners],
             confdir=str(certificates),
@@ -62,6 +64,8 @@ class Sidecar(Master):
         """Looks whether every listener is open, before anybody is told that they are."""
         for listener in self.listeners:
             server = self.proxyserver.servers[mode_of(listener)]
+            if listener.kind is Kind.REDIRECT:
+                server.make_top_layer = EagerTransparentProxy  # type: ignore[method-assign]  # for this listener alone
             if not server.is_running:
                 self.problem = ListenError(f"cannot listen on {listener.listen}: {server.last_exception}")
                 self.should_exit.set()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.live import traceaudit
+from tests.redirecting import alone
 from tests.services import LOOPBACK, free_port, running
 from traceaudit import doctor, redirection
 from traceaudit.redirection import PREFIX, Redirection, Rules
@@ -104,6 +105,11 @@ def test_a_key_that_others_can_read_is_no_secret(tmp_path: Path) -> None:
 
 @needs_redirection
 def test_what_a_killed_run_left_is_found_and_removed_and_what_is_in_use_is_not(tmp_path: Path) -> None:
+    with alone():
+        left_behind(tmp_path)
+
+
+def left_behind(tmp_path: Path) -> None:
     # No process has this number: the kernel's largest is 4,194,304.
     orphan, mine = Redirection(Rules(9), f"{PREFIX}4999999-{os.getpid():x}"), Redirection(Rules(9))
     try:

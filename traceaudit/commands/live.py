@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import socket
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import click
-
 from traceaudit import listeners
-from traceaudit.audit import Audit, Verdict
+from traceaudit.audit import Audit
+from traceaudit.commands import telling
+from traceaudit.commands.capturing import Capturing, chosen_capture, listeners_for
 from traceaudit.commands.reading import chosen
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
+from traceaudit.commands.telling import Announcer, announce_bypass, say, say_what_listens, service_line
 from traceaudit.commands.watching import Watch
 from traceaudit.config import Settings
-from traceaudit.exchange import Confidence
-from traceaudit.findings import Finding
+from traceaudit.coverage import Capture
 from traceaudit.listeners import Address, Kind, Listener
-from traceaudit.safe import safe
 from traceaudit.store.writer import AuditWriter
 from traceaudit.supervisor import Service, ServiceFailedError, answers
 from traceaudit_addons import certificates
@@ -38,16 +37,14 @@ from traceaudit_addons.isolation import Isolation
 from traceaudit_addons.minting import formats_to_mint
 from traceaudit_addons.peers import Peers
 from traceaudit_addons.recorder import LOCK_PATIENCE_MS, Clock, Recorder
+from traceaudit_addons.redirected import Redirected
 from traceaudit_addons.service_names import ServiceNames
 from traceaudit_addons.sidecar import Sidecar
 from traceaudit_addons.streaming import Streaming
 
+listen_to_the_proxy = telling.listen_to_the_proxy
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def say(text: str) -> None:
-    """A line of ours, on standard error."""
-    click.echo(text, err=True)
 
 
 @dataclass(slots=True)
@@ -59,6 +56,7 @@ class Plan:
     command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     quiet: bool = False
+    capture: Capture = Capture.ENV
 
     @property
     def target(self) -> Address | None:
@@ -89,15 +87,12 @@ def plan_of(settings: Settings, command: Sequence[str] = (), *, quiet: bool = Fa
             "where does the service listen? Say --inbound LISTEN:TARGET, for example --inbound 15006:8080: clients call"
             " 15006, the service listens on 8080"
         )
+    capture = chosen_capture(settings, starts=bool(command))
     try:
-        all_listeners = [
-            listeners.inbound(settings.inbound),
-            listeners.proxy(settings.outbound),
-            *(listeners.upstream(name, text) for name, text in settings.upstreams.items()),
-        ]
+        places = listeners_for(settings, capture)
     except ValueError as error:
         raise UsageFailure(str(error)) from error
-    return Plan(settings, all_listeners, command, quiet=quiet)
+    return Plan(settings, places, command, quiet=quiet, capture=capture)
 
 
 def audit(plan: Plan, work: Work | None = None) -> Outcome:
@@ -135,12 +130,14 @@ class LiveAudit:
         )
         gate = [Isolation(directions, settings.grace_ms / 1000)] if settings.isolate else []
         names = ServiceNames({name: listeners.address(text) for name, text in settings.routes.items()}, directions)
+        self._capturing = Capturing(plan.capture, settings, plan.listeners)
         peers = Peers()
         self._watch = Watch(
             settings,
             self._core.findings,
             self._writer,
             self._clock.now_ns,
+            capture=plan.capture,
             listening=plan.listeners,
             environment=plan.environment,
             came_through=peers.__contains__,
@@ -148,7 +145,7 @@ class LiveAudit:
         )
         self._sidecar = Sidecar(
             plan.listeners,
-            [peers, CleartextHTTP2(), *gate, Streaming(), recorder, names],
+            [peers, CleartextHTTP2(), *gate, Streaming(), recorder, names, Redirected(self._capturing.names)],
             certificates=self._folder,
             trusted=self._roots,
         )
@@ -172,7 +169,7 @@ class LiveAudit:
             await self._start_service()
             if not self._stop.is_set():
                 self._watch.start(self._service.pid if self._service else None, self._plan.target)
-                _say_what_listens(self._plan)
+                self._say_what_listens()
                 await self._until_the_end()
         except ServiceFailedError as error:
             raise UsageFailure(str(error)) from error
@@ -180,6 +177,7 @@ class LiveAudit:
             await self._watch.stop()
             if self._service is not None:
                 await self._service.stop(self._signals[0] if self._signals else signal.SIGTERM)
+            self._capturing.end()
             self._sidecar.should_exit.set()
             await asyncio.wait([proxying])
             self._settle()
@@ -197,11 +195,19 @@ class LiveAudit:
         plan = self._plan
         if not plan.command:
             return
-        environment = _environment(plan, certificates.bundle(self._folder, self._roots))
-        self._service = await Service.start(plan.command, environment, _service_line)
+        bundle = certificates.bundle(self._folder, self._roots)
+        await self._capturing.begin(plan.environment)
+        environment = self._capturing.environment(plan.environment, bundle)
+        self._service = await Service.start(plan.command, environment, service_line, self._capturing.enter)
         if plan.target is not None:
             ready = self._service.wait_until_ready(plan.target, plan.settings.ready_timeout)
             await _either(ready, self._stop.wait())
+
+    def _say_what_listens(self) -> None:
+        plan = self._plan
+        if not plan.quiet:
+            environment = plan.capture is Capture.ENV
+            say_what_listens(plan.listeners, plan.settings.db, starts=bool(plan.command), environment=environment)
 
     async def _until_the_end(self) -> None:
         """Returns when a signal came, the service ended, or the work is done."""
@@ -243,7 +249,15 @@ def _looked_at(plan: Plan) -> Plan:
     """The plan with a real port for every listener. Says now what would go wrong later: a port that is taken, a service
     that is there already.
     """
-    plan = replace(plan, listeners=[_with_port(listener) for listener in plan.listeners])
+    places: list[Listener] = []
+    for each in plan.listeners:
+        if each.kind is Kind.REDIRECT and places and places[-1].kind is Kind.REDIRECT:
+            # IPv6 is redirected to the same port; where there is no IPv6, nothing has to be.
+            with suppress(UsageFailure):
+                places.append(_with_port(replace(each, listen=Address(each.listen.host, places[-1].listen.port))))
+            continue
+        places.append(_with_port(each))
+    plan = replace(plan, listeners=places)
     if plan.command and plan.target is not None and asyncio.run(answers(plan.target)):
         raise UsageFailure(
             f"something listens on {plan.target} already, so {plan.command[0]} could not; stop it, or use"
@@ -253,7 +267,7 @@ def _looked_at(plan: Plan) -> Plan:
 
 
 def _with_port(listener: Listener) -> Listener:
-    option = {Kind.INBOUND: "--inbound", Kind.PROXY: "--outbound", Kind.UPSTREAM: "--upstream"}[listener.kind]
+    option = {Kind.INBOUND: "--inbound", Kind.UPSTREAM: "--upstream"}.get(listener.kind, "--outbound")
     listen = listener.listen
     try:
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -265,7 +279,7 @@ def _with_port(listener: Listener) -> Listener:
     except OSError as error:
         raise UsageFailure(
             f"cannot listen on {listen}: {error.strerror}; choose another port with {option}"
-            + (" (0: any that is free)" if listener.kind is Kind.PROXY else "")
+            + (" (0: any that is free)" if option == "--outbound" else "")
         ) from error
     return replace(listener, listen=Address(listen.host, port))
 
@@ -290,82 +304,6 @@ def _writer(plan: Plan, started_ns: int) -> AuditWriter:
         ) from error
     except OSError as error:
         raise UsageFailure(f"{settings.db} cannot be made: {error.strerror}; choose another file with --db") from error
-
-
-def _environment(plan: Plan, bundle: Path) -> dict[str, str]:
-    """The service's environment: every call through the explicit proxy, and our authority trusted."""
-    environment = dict(plan.environment)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
-        environment[name] = environment[name.lower()] = f"http://{plan.listening(Kind.PROXY)}"
-    for name in ("NO_PROXY", "no_proxy"):
-        environment[name] = ""
-    environment["SSL_CERT_FILE"] = str(bundle)
-    return environment
-
-
-# --- while it runs ----------------------------------------------------------------------------------------------------
-
-
-def _service_line(line: str) -> None:
-    click.echo(f"{click.style('service │', dim=True)} {line}", err=True)
-
-
-def _say_what_listens(plan: Plan) -> None:
-    if plan.quiet:
-        return
-    for listener in plan.listeners:
-        address = listener.listen
-        match listener.kind:
-            case Kind.INBOUND:
-                say(f"inbound   http://{address} → service on {listener.target}: call this one")
-            case Kind.PROXY if plan.command:
-                say(f"outbound  http://{address}: set as HTTP_PROXY, HTTPS_PROXY (both spellings); NO_PROXY cleared")
-            case Kind.PROXY:
-                say(f"outbound  http://{address}: start the service with HTTP_PROXY and HTTPS_PROXY set to this")
-            case Kind.UPSTREAM:
-                say(f"outbound  http://{address} → {listener.name} on {listener.target}")
-    say(f"audit     {plan.settings.db}; Ctrl-C ends it and shows the findings")
-
-
-class Announcer:
-    """Says each finding once, when it is first sure enough to matter."""
-
-    def __init__(self) -> None:
-        self._said: set[int] = set()
-
-    def __call__(self, verdict: Verdict) -> None:
-        """Looks at what one call was accused of."""
-        for finding, _ in verdict.accusations:
-            if finding.id in self._said or finding.confidence is Confidence.AMBIGUOUS:
-                continue
-            self._said.add(finding.id)
-            edge = finding.edge
-            where = f"{edge.inbound_route} → {edge.outbound_authority} {edge.outbound_route}"
-            say(f"{finding.severity.value:9} {finding.rule.code} {finding.rule.slug}: {safe(where)}")
-
-
-def announce_bypass(finding: Finding) -> None:
-    """Says what goes round the audit, when it is first seen."""
-    rule = finding.rule
-    say(f"{finding.severity.value:9} {rule.code} {rule.slug}: {safe(finding.example.violation.message, None)}")
-
-
-class Stderr(logging.Handler):
-    """Shows warnings and errors of the proxy, one line each."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Writes a record to standard error."""
-        say(f"{record.levelname.lower():9} {safe(record.getMessage())}")
-
-
-def listen_to_the_proxy() -> None:
-    """Sends what mitmproxy and our addons log at warning and above to standard error."""
-    handler = Stderr(logging.WARNING)
-    for name in ("mitmproxy", "traceaudit_addons"):
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.WARNING)
-        logger.handlers[:] = [handler]
-        logger.propagate = False
 
 
 # --- when it is over --------------------------------------------------------------------------------------------------

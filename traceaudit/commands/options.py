@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from traceaudit.commands.status import UsageFailure
-from traceaudit.config import FAIL_ON, MINT, ConfigError, Settings, load
+from traceaudit.config import CAPTURE, FAIL_ON, MINT, ConfigError, Settings, load
 
 type _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -43,6 +43,12 @@ _CAPTURE = (
         multiple=True,
         callback=_pairs,
         help="Where a Service name leads, for example inventory=127.0.0.1:9001.",
+    ),
+    click.option(
+        "--capture",
+        type=click.Choice(CAPTURE),
+        help="How calls are captured: by HTTP_PROXY, by --upstream alone, by the kernel (Linux, root), or the best"
+        " that works.  [env]",
     ),
     click.option(
         "--mint", type=click.Choice(MINT), help="Give requests the trace headers they lack, or not.  [missing]"

@@ -13,10 +13,12 @@ _EPILOG = """\b
 Examples:
   traceaudit run --inbound 15006:8080 -- ./my-service --port 8080
   traceaudit run --inbound 15006:8080 --upstream inventory=9101:9001 -- ./my-service
+  sudo traceaudit run --capture redirect --inbound 15006:8080 -- ./my-service
   traceaudit run --inbound 15006:8080 --route pricing=127.0.0.1:9002 -- go run .
 
 The service gets HTTP_PROXY and HTTPS_PROXY. Go sends no call to localhost through a proxy: give each upstream on
-localhost a listener of its own with --upstream, and let the service call that."""
+localhost a listener of its own with --upstream, and let the service call that. Or let the kernel send every connection
+of the service through the audit, as in a mesh: --capture redirect (Linux, root)."""
 
 
 @click.command("run", epilog=_EPILOG)

@@ -35,7 +35,13 @@ What is unknown is what it will find in it.
 
 ## How to fix it
 
-Give the upstream a listener of its own, and let the service call that:
+On Linux, as root, let the kernel redirect every connection, as Istio's init container does; nothing has to be changed:
+
+```sh
+sudo traceaudit run --capture redirect --inbound 15006:8080 -- ./my-service
+```
+
+Or give the upstream a listener of its own, and let the service call that:
 
 ```sh
 traceaudit run --inbound 15006:8080 --upstream inventory=9101:127.0.0.1:9001 -- ./my-service

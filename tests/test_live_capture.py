@@ -1,0 +1,255 @@
+"""Every client by every way of capture: a call is captured, or it is reported as not captured; none goes unsaid."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.live import Live, environment, traceaudit
+from tests.redirecting import alone
+from tests.services import LOOPBACK, Service, build, free_port, running
+from traceaudit import redirection
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="connections are looked at in /proc")
+needs_redirection = pytest.mark.skipif(redirection.obstacle() is not None, reason=str(redirection.obstacle()))
+
+BYPASS = "error     CP001 upstream-bypasses-proxy"
+KINDS = ("default", "bare", "grpc", "tls", "localhost", "ip6", "websocket")
+
+
+@dataclass
+class Backend:
+    """One upstream of its own for each client, so that a connection tells whose it is."""
+
+    service: Service
+    port: int
+    """Of the protocol that the client speaks."""
+
+
+@contextmanager
+def upstreams(folder: Path) -> Iterator[dict[str, Backend]]:
+    with ExitStack() as stack:
+        found = {}
+        for kind in KINDS:
+            port = free_port()
+            more = {
+                "grpc": ["-grpc", f"{LOOPBACK}:{port}"],
+                "tls": ["-tls", f"{LOOPBACK}:{port}", "-roots", str(folder / "roots.pem")],
+                "ip6": ["-also", f"[::1]:{port}"],
+            }.get(kind)
+            service = stack.enter_context(running("backends", *(more or [])))
+            found[kind] = Backend(service, port if more else service.port)
+        yield found
+
+
+@contextmanager
+def audited(folder: Path, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[Live]:
+    inbound, port = free_port(), free_port()
+    words = [sys.executable, "-m", "traceaudit", "run", "--db", "audit.db", "--outbound", "0"]
+    words += ["--inbound", f"{inbound}:{port}", *options, "--"]
+    process = subprocess.Popen(
+        [*words, str(build(["callers"])["callers"]), "-listen", f"{LOOPBACK}:{port}"],
+        cwd=folder,
+        env={**environment(folder), **(environ or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    live = Live(inbound, folder / "audit.db", process, [])
+    try:
+        until(live, "audit ")
+        yield live
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        live.output, rest = process.communicate(timeout=60)
+        live.said.append(rest)
+        live.status = process.returncode
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+
+
+def until(live: Live, beginning: str) -> str:
+    assert live.process.stderr is not None
+    for line in live.process.stderr:
+        live.said.append(line)
+        if line.startswith(beginning):
+            return line
+    raise AssertionError(f"the run ended with status {live.process.wait()}: {''.join(live.said)}")
+
+
+def call(live: Live, with_: str, to: str) -> None:
+    connection = http.client.HTTPConnection(LOOPBACK, live.inbound, timeout=30)
+    try:
+        connection.request("GET", f"/call?with={with_}&to={quote(to, safe='')}")
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, b"ok\n"), f"{with_} {to}"
+    finally:
+        connection.close()
+
+
+def calls(backends: Mapping[str, Backend], where: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """What each client is told to call: the client's name and the target; ``where`` has other places than the own."""
+
+    def at(kind: str, host: str) -> str:
+        return where.get(kind, f"{host}:{backends[kind].port}")
+
+    return {
+        "default": ("default", f"http://{at('default', 'default.test')}/cell/default"),
+        "bare": ("bare", f"http://{at('bare', LOOPBACK)}/cell/bare"),
+        "grpc": ("grpc", at("grpc", "passthrough:///grpc.test")),
+        "tls": ("default", f"https://{at('tls', 'tls.test')}/cell/tls"),
+        "localhost": ("default", f"http://{at('localhost', 'localhost')}/cell/localhost"),
+        "ip6": ("default", f"http://{at('ip6', '[::1]')}/cell/ip6"),
+        "websocket": ("websocket", f"ws://{at('websocket', LOOPBACK)}/socket"),
+    }
+
+
+def seen(folder: Path) -> tuple[set[str], set[str]]:
+    """The paths that were called, and the addresses that were reported as not captured."""
+    lines = traceaudit("export", "audit.db", cwd=folder).stdout.splitlines()
+    exchanges = [json.loads(line) for line in lines]
+    paths = {each["path"] for each in exchanges if each.get("direction") == "outbound"}
+    report = json.loads(traceaudit("report", "audit.db", "--format", "json", cwd=folder, check=None).stdout)
+    return paths, {each["observed"].split()[4].rstrip(",") for each in report["findings"] if each["code"] == "CP001"}
+
+
+def path_of(kind: str) -> str:
+    return {"grpc": "/grpc.health.v1.Health/Check", "websocket": "/socket"}.get(kind, f"/cell/{kind}")
+
+
+ROUTED = ("default", "grpc", "tls")
+
+
+@pytest.mark.parametrize(
+    ("capture", "captured"),
+    [
+        ("env", {"default", "grpc", "tls"}),
+        ("listeners", {"default", "bare", "grpc", "localhost", "websocket"}),
+        pytest.param("redirect", set(KINDS), marks=needs_redirection),
+    ],
+)
+def test_every_client_is_captured_or_reported(capture: str, captured: set[str], tmp_path: Path) -> None:
+    with upstreams(tmp_path) as backends:
+        options, where = ["--capture", capture], {}
+        if capture == "listeners":
+            for kind in sorted(captured):
+                port = free_port()
+                options += ["--upstream", f"{kind}={port}:{backends[kind].port}"]
+                where[kind] = f"localhost:{port}"
+            where["tls"] = f"{LOOPBACK}:{backends['tls'].port}"
+        else:
+            for kind in ROUTED:
+                options += ["--route", f"{kind}.test={LOOPBACK}:{backends[kind].port}"]
+        if capture == "redirect":
+            where["grpc"] = "grpc.test:50051"
+        trusted = {"SSL_CERT_FILE": str(tmp_path / "roots.pem")}
+        with audited(tmp_path, *options, environ=trusted) as live:
+            for with_, to in calls(backends, where).values():
+                call(live, with_, to)
+            for _ in range(len(KINDS) - len(captured)):
+                until(live, BYPASS)
+        hosts = {kind: f"{'[::1]' if kind == 'ip6' else LOOPBACK}:{backends[kind].port}" for kind in KINDS}
+    paths, bypasses = seen(tmp_path)
+    assert {kind for kind in KINDS if path_of(kind) in paths} == captured
+    assert bypasses == {hosts[kind] for kind in KINDS if kind not in captured}
+    assert live.status == (0 if len(captured) == len(KINDS) else 3)
+
+
+@needs_redirection
+def test_auto_takes_redirection_where_it_works_and_says_so(tmp_path: Path) -> None:
+    with running("upstream") as upstream, audited(tmp_path, "--capture", "auto") as live:
+        assert any(line.startswith("capture   redirect") for line in live.said)
+        call(live, "bare", f"{upstream.url}/cell/bare")
+    assert seen(tmp_path) == ({"/cell/bare"}, set())
+
+
+def test_a_service_of_somebody_else_cannot_be_redirected(tmp_path: Path) -> None:
+    said = traceaudit("proxy", "--inbound", "0:8080", "--capture", "redirect", cwd=tmp_path, check=2).stderr
+    assert "only a service that `traceaudit run` starts" in said
+
+
+@needs_redirection
+def test_under_redirection_every_byte_is_what_it_would_be_without(tmp_path: Path) -> None:
+    bodies = [bytes(os.urandom(1)) * size for size in (0, 1, 1000, 70_000, 3_000_000)]
+    with running("backends") as backend, audited(tmp_path, "--capture", "redirect") as live:
+        for number, body in enumerate(bodies):
+            with_ = ("default", "bare")[number % 2]
+            connection = http.client.HTTPConnection(LOOPBACK, live.inbound, timeout=30)
+            connection.request("POST", f"/echo?with={with_}&to={quote(backend.url + '/echo', safe='')}", body)
+            response = connection.getresponse()
+            assert response.read() == body
+            assert response.headers["X-Sum"] == hashlib.sha256(body).hexdigest()
+            connection.close()
+    assert live.status == 0
+    assert seen(tmp_path)[1] == set()
+
+
+@needs_redirection
+def test_a_protocol_in_which_the_server_speaks_first_works_under_redirection(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        running("backends", "-banner", f"{LOOPBACK}:{port}") as backend,
+        audited(tmp_path, "--capture", "redirect") as live,
+    ):
+        call(live, "banner", f"{LOOPBACK}:{port}")
+        call(live, "bare", f"{backend.url}/cell/bare")
+    assert seen(tmp_path) == ({"/cell/bare"}, set())
+
+
+@needs_redirection
+def test_an_upstream_that_is_not_there_is_recorded_with_its_error(tmp_path: Path) -> None:
+    with audited(tmp_path, "--capture", "redirect") as live:
+        nobody = free_port()
+        assert live.get(f"/call?with=bare&to={quote(f'http://{LOOPBACK}:{nobody}/cell/bare', safe='')}") in (200, 502)
+    assert seen(tmp_path) == ({"/cell/bare"}, set())
+
+
+def ours() -> list[str]:
+    """The chains and cgroups of runs, whoever made them."""
+    root = redirection.hierarchy()
+    assert root is not None
+    tables = [subprocess.run([each, "-w", "-t", "nat", "-S"], capture_output=True, text=True, check=False).stdout
+              for each in ("iptables", "ip6tables")]  # fmt: skip
+    named = {word for table in tables for word in table.split() if word.startswith(redirection.PREFIX)}
+    return sorted(named | {each.name for each in root.glob(f"{redirection.PREFIX}*")})
+
+
+@needs_redirection
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_a_run_however_it_ends(how: signal.Signals, tmp_path: Path) -> None:
+    with alone():
+        with running("upstream") as upstream, audited(tmp_path, "--capture", "redirect") as live:
+            call(live, "bare", f"{upstream.url}/cell/bare")
+            of_this_run = [name for name in ours() if name.startswith(f"{redirection.PREFIX}{live.process.pid}-")]
+            assert len(of_this_run) == 1
+            live.process.send_signal(how)
+            live.process.wait(30)
+        if how is signal.SIGKILL:
+            assert of_this_run[0] in redirection.leftovers()
+            traceaudit("doctor", "--fix", cwd=tmp_path, check=None)
+        assert [name for name in ours() if name in of_this_run] == []
+
+
+@needs_redirection
+def test_the_service_alone_is_redirected(tmp_path: Path) -> None:
+    with running("upstream") as upstream, audited(tmp_path, "--capture", "redirect") as live:
+        with socket.create_connection((LOOPBACK, upstream.port)) as direct:
+            direct.sendall(b"GET /direct HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert direct.recv(15).startswith(b"HTTP/1.1 200")
+        call(live, "bare", f"{upstream.url}/cell/bare")
+    assert seen(tmp_path) == ({"/cell/bare"}, set())
