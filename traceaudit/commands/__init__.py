@@ -6,11 +6,12 @@ Importing mitmproxy or Textual takes seconds; `traceaudit check` and `--help` mu
 from __future__ import annotations
 
 import importlib
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
 
 from traceaudit import __version__
+from traceaudit.commands.status import Status
 
 _EPILOG = """\b
 Examples:
@@ -39,6 +40,14 @@ class _Commands(click.Group):
         "doctor": "Say what this machine has of what an audit needs.",
         "demo": "Audit a small Go shop with planted faults.",
     }
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; Ctrl-C ends it with 130, where click would say 1, which means findings here."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted", err=True)
+            ctx.exit(Status.INTERRUPTED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
         return list(self.SUMMARIES)
