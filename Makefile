@@ -13,9 +13,10 @@ WORKERS ?= auto
 GO_MODULES = traceaudit/demo/shop tests/services
 
 # Each is benchmarks/NAME.py; its settings here are quick ones, its own defaults are those of the published figures.
-BENCHMARKS = header_parsing correlation proxy_overhead
+BENCHMARKS = header_parsing correlation proxy_overhead tui_million
 SETTINGS_correlation = --generated --loads 5 --seeds 1 --requests 300
 SETTINGS_proxy_overhead = --requests 500 --rounds 1
+SETTINGS_tui_million = --exchanges 100000 --occurrences 5000
 
 .PHONY: help
 help: ## Say what there is

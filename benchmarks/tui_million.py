@@ -29,10 +29,11 @@ from benchmarks.tui_million_database import build
 LIMITS = {"first paint": 1.5, "slowest key": 0.1, "filter without an index": 1.0}  # seconds
 MEMORY_MIB = 150
 SILENCE_S = 0.05
+# Backspace goes back as escape does, for which a terminal's program has to wait whether a sequence follows.
 KEYS = [
-    "2", "j", "j", "k", "G", "g", "e", "\r", "l", "l", "e", "v", "w", "\x1b", "\x1b",
-    "3", "j", "G", "k", "g", " ", "\x06", "e", "\r", "j", "\r", "\x1b", "\x1b",
-    "4", "j", "G", "k", "g", " ", "e", "e", "y", "\x1b", "m", "m", "?", "\x1b", "5", "1", "j", "l", "e",
+    "2", "j", "j", "k", "G", "g", "e", "\r", "l", "l", "e", "v", "w", "\x7f", "\x7f",
+    "3", "j", "G", "k", "g", " ", "\x06", "e", "\r", "j", "\r", "\x7f", "\x7f",
+    "4", "j", "G", "k", "g", " ", "e", "e", "y", "q", "m", "m", "?", "q", "5", "1", "j", "l", "e",
 ]  # fmt: skip
 
 
@@ -121,8 +122,8 @@ def inspector(path: Path) -> None:
         for key in KEYS:
             first, last = terminal.press(key)
             answers.append((first, last, repr(key)))
-        first, _, key = max(answers)
-        report("slowest key", first, f"   (key {key})")
+        first, second, third = sorted(answers, reverse=True)[:3]
+        report("slowest key", first[0], f"   ({first[2]}; then {second[2]} {second[0]:.3f}, {third[2]} {third[0]:.3f})")
         print(f"inspector  median key               {sorted(answers)[len(answers) // 2][0]:7.3f} s")
         _, last, key = max(answers, key=lambda answer: answer[1])
         print(f"inspector  last of an answer        {last:7.3f} s   (key {key})")
@@ -133,7 +134,7 @@ def inspector(path: Path) -> None:
             ("code:TP021", "filter by finding"),
             ("header:traceparent=*abcdef*", "filter by header"),
             ("outcome:dropped", "filter by outcome"),
-            ("upstream:mail -outcome:forwarded", "two terms"),
+            ("upstream:mail outcome:leaked", "two terms"),
         ):
             terminal.press("/")
             terminal.press("\x15")  # empties the line
@@ -141,9 +142,8 @@ def inspector(path: Path) -> None:
             terminal.seen = ""
             began = time.perf_counter()
             os.write(terminal.ours, b"\r")
-            terminal.until(r"/items/\d+|/checkout|/orders", 60)
+            terminal.until("so far|found", 60)
             shown = time.perf_counter() - began
-            # The whole screen is not always written anew: what was found stands at the line's end.
             terminal.until("found", 120)
             whole = time.perf_counter() - began
             report(name, whole if name in LIMITS else shown, f"   (whole {whole:.3f} s)   {text}")
@@ -193,13 +193,14 @@ def harlequin(path: Path, program: str) -> None:
     try:
         terminal.until("Query Editor|exchanges", 60)
         print(f"harlequin  first paint              {time.perf_counter() - terminal.began:7.3f} s")
-        while terminal.read(2):
-            pass
+        until = time.perf_counter() + 5  # its catalogue and a blinking cursor
+        while time.perf_counter() < until:
+            terminal.read(0.1)
         terminal.press("select * from exchanges where path like '%9999%' ")
         terminal.seen = ""
         began = time.perf_counter()
         os.write(terminal.ours, b"\x0a")  # ctrl+j runs it
-        terminal.until("/items/", 60)
+        terminal.until("executed successfully|/items/", 60)
         print(f"harlequin  the same filter          {time.perf_counter() - began:7.3f} s")
         print(f"harlequin  peak memory              {terminal.peak_mib():7.1f} MiB", flush=True)
     except TimeoutError as error:

@@ -98,14 +98,14 @@ def test_any_text_is_refused_with_a_place_or_runs(db: sqlite3.Connection, text: 
     counts(db, text)
 
 
-TEXT_FIELDS = ["path", "route", "upstream", "id", "note", "cause", "trace", "header", "response-header", ""]
+TEXT_FIELDS = ["path", "route", "upstream", "id", "note", "cause", "trace", "header", "response-header"]
 
 
 @given(st.sampled_from(TEXT_FIELDS), values, values)
 def test_the_sql_does_not_depend_on_what_was_typed(field: str, one: str, other: str) -> None:
     def sql(value: str) -> tuple[str, str]:
         shown = '"' + re.sub(r'(["\\])', r"\\\1", value.replace("=", "")) + 'x"'
-        filter_ = parse(f"{field}:{shown}" if field else shown)
+        filter_ = parse(f"{field}:{shown}")
         return filter_.exchanges(0).sql, filter_.findings(0).sql
 
     assert sql(one) == sql(other)

@@ -237,3 +237,22 @@ async def test_a_new_run_is_followed_and_an_old_one_can_be_looked_at(shop: sampl
         assert "run 2" in text(pilot)
         await press(pilot, "4")
         assert list(pilot.app.screen.query_one(RowList).keys) == []
+
+
+async def test_a_long_list_is_read_in_stretches_and_is_the_same(
+    shop: sample.Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("traceaudit_tui.screens.exchange_list.LONG", 10)
+    for number in range(20):
+        sample.checkout(shop, number + 1, number * 100.0)
+    async with Inspector(path_of(shop)).run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "4")
+        rows = pilot.app.screen.query_one(RowList)
+        assert list(rows.keys) == list(app_of(pilot).audit.exchange_keys(1))
+        assert len(rows.keys) == 60
+        sample.checkout(shop, 99, 0)
+        await look_again(pilot)
+        assert len(rows.keys) == 63
+        await press(pilot, "e")
+        assert "No further finding in this list." in toasts(pilot)

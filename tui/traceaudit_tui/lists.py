@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from traceaudit.filters import Filter, Where
 
-STRETCHES = 64  # of a run's time: the first is looked through by itself, the following ones grow
+STRETCHES = 32  # of a run's time: the first is looked through by itself, the following ones grow
 EVERYTHING = Where("1", ())
 
 
@@ -42,6 +42,10 @@ class ExchangeLists:
             for way in ("asc", "desc")
         )
         return (first[0], last[0]) if first else None
+
+    def last_key(self) -> int:
+        """The key of what was recorded last, in any run; 0: nothing was."""
+        return int(self._connection.execute("select coalesce(max(rowid), 0) from exchanges").fetchone()[0])
 
     def exchange_keys(
         self,
@@ -110,6 +114,17 @@ class ExchangeLists:
             """,
             (run_id,),
         )
+
+    def faulty_among(self, keys: Sequence[int]) -> frozenset[int]:
+        """Those of these exchanges that a finding is about or that caused such a call."""
+        marks = ",".join("?" * len(keys))
+        sql = f"""
+            select rowid from exchanges where rowid in ({marks})
+            and (exists (select 1 from finding_occurrences as o where o.outbound_id = exchanges.id)
+                 or exists (select 1 from links join finding_occurrences as o on o.outbound_id = links.outbound_id
+                            where links.inbound_id = exchanges.id and links.rank = 1))
+            """  # noqa: S608 -- question marks
+        return frozenset(self._keys(sql, keys))
 
     def finding_ids(self, run_id: int, filter_: Filter) -> frozenset[int]:
         """The findings that a filter means."""

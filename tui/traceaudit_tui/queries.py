@@ -105,12 +105,12 @@ class Audit(ExchangeLists):
 
     def counts(self, run_id: int, *, only: bool = False) -> Counts:
         """What a run saw. ``only`` says that there is no other run, which spares a join."""
-        sides = {
-            row["direction"]: row["count"]
-            for row in self._rows(
-                "select direction, count(*) as count from exchanges where run_id = ? group by direction", (run_id,)
-            )
-        }
+        # The unary plus: reading the table through takes a third of what its index on runs does.
+        seen = self._rows(
+            "select count(*) as count, sum(direction = 'inbound') as inbound from exchanges where +run_id = ?",
+            (run_id,),
+        )[0]
+        inbound = seen["inbound"] or 0
         mine = "" if only else "join exchanges on exchanges.id = links.outbound_id and exchanges.run_id = ?"
         row = self._rows(
             f"""
@@ -123,8 +123,8 @@ class Audit(ExchangeLists):
             () if only else (run_id,),
         )[0]
         return Counts(
-            inbound=sides.get("inbound", 0),
-            outbound=sides.get("outbound", 0),
+            inbound=inbound,
+            outbound=seen["count"] - inbound,
             proven=row["proven"] or 0,
             probable=row["probable"] or 0,
             ambiguous=row["ambiguous"] or 0,

@@ -21,7 +21,11 @@ from traceaudit_tui.rows import Exchange, Finding
 from traceaudit_tui.widgets.prompt import Question
 
 if TYPE_CHECKING:
+    from traceaudit_tui.app import Inspector
     from traceaudit_tui.screens.base import AuditScreen
+
+type Write = Callable[[TextIO], int]
+"""Writes it, and gives back how many rows that were; 0: it has none."""
 
 PAGE = 500  # exchanges read at once
 ANY = (".svg", ".txt")  # forms of whatever is on the screen
@@ -38,9 +42,9 @@ FINDING_COLUMNS = (
 
 def forms(screen: AuditScreen) -> tuple[str, ...]:
     """The suffixes that a view can be saved with, the usual one first."""
-    if hasattr(screen, "listed_exchanges"):
+    if screen.listed_exchanges() is not None:
         return (".jsonl", ".csv", *ANY)
-    if hasattr(screen, "listed_findings"):
+    if screen.listed_findings() is not None:
         return (".md", ".csv", *ANY)
     return ANY
 
@@ -73,35 +77,19 @@ def save(screen: AuditScreen, text: str) -> None:
     app = screen.inspector
     suffix = path.suffix.lower()
     if suffix == ".svg":
-        write: Callable[[TextIO], int] = _writing(app.export_screenshot(title="traceaudit"))
+        write = _writing(app.export_screenshot(title="traceaudit"))
     elif suffix == ".txt":
         # There is no public way to the composed lines; the SVG is made from the same.
         strips = screen._compositor.render_strips()
         write = _writing("\n".join(strip.text.rstrip() for strip in strips) + "\n")
-    elif hasattr(screen, "listed_exchanges"):
-        keys: array[int] = screen.listed_exchanges()
-        notes = dict(app.marks.exchanges)
-
-        def write(stream: TextIO) -> int:
-            with app.audit.apart() as audit:
-                if suffix == ".csv":
-                    return _csv(stream, EXCHANGE_COLUMNS, _exchange_rows(audit, keys, notes))
-                return _jsonl(stream, audit, keys)
+    elif (keys := screen.listed_exchanges()) is not None:
+        write = _writing_exchanges(app, keys, as_csv=suffix == ".csv")
     else:
-        assert hasattr(screen, "listed_findings")
-        findings: Sequence[Finding] = screen.listed_findings()
-        notes = dict(app.marks.findings)
-
-        def write(stream: TextIO) -> int:
-            if suffix == ".csv":
-                return _csv(stream, FINDING_COLUMNS, (_finding_row(each, notes) for each in findings))
-            stream.write("\n".join(finding_markdown(each) for each in findings))
-            return len(findings)
-
+        write = _writing_findings(app, screen.listed_findings() or [], as_csv=suffix == ".csv")
     app.run_worker(_save(screen, path, write), group="save", exit_on_error=True)
 
 
-async def _save(screen: AuditScreen, path: Path, write: Callable[[TextIO], int]) -> None:
+async def _save(screen: AuditScreen, path: Path, write: Write) -> None:
     def work() -> int:
         with path.open("x", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             return write(stream)
@@ -116,10 +104,34 @@ async def _save(screen: AuditScreen, path: Path, write: Callable[[TextIO], int])
         screen.notify(f"Saved to {safe(str(path), 200)}{rows}.", markup=False)
 
 
-def _writing(text: str) -> Callable[[TextIO], int]:
+def _writing(text: str) -> Write:
     def write(stream: TextIO) -> int:
         stream.write(text)
         return 0
+
+    return write
+
+
+def _writing_exchanges(app: Inspector, keys: array[int], *, as_csv: bool) -> Write:
+    notes = dict(app.marks.exchanges)
+
+    def write(stream: TextIO) -> int:
+        with app.audit.apart() as audit:
+            if as_csv:
+                return _csv(stream, EXCHANGE_COLUMNS, _exchange_rows(audit, keys, notes))
+            return _jsonl(stream, audit, keys)
+
+    return write
+
+
+def _writing_findings(app: Inspector, findings: Sequence[Finding], *, as_csv: bool) -> Write:
+    notes = dict(app.marks.findings)
+
+    def write(stream: TextIO) -> int:
+        if as_csv:
+            return _csv(stream, FINDING_COLUMNS, (_finding_row(each, notes) for each in findings))
+        stream.write("\n".join(finding_markdown(each) for each in findings))
+        return len(findings)
 
     return write
 

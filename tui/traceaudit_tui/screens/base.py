@@ -3,6 +3,7 @@ what can be done with the thing that one is looking at: mark it, note something,
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -49,6 +50,8 @@ class AuditScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._stamp = -1
+        self._before: Widget | None = None
+        """What had the focus before the prompt; None: nothing."""
 
     @property
     def inspector(self) -> Inspector:
@@ -70,6 +73,14 @@ class AuditScreen(Screen[None]):
     def command_words(self) -> list[str]:
         """The command that gives the same on the command line, without the database and the run."""
         return ["report"]
+
+    def listed_exchanges(self) -> array[int] | None:
+        """The keys of what is listed, to be saved; None: the view lists no exchanges."""
+        return None
+
+    def listed_findings(self) -> list[Finding] | None:
+        """The findings that are listed, to be saved; None: the view lists none."""
+        return None
 
     def marks_changed(self) -> None:
         """Shows the marks as they are now."""
@@ -124,9 +135,8 @@ class AuditScreen(Screen[None]):
         self._focus_again()
 
     def _focus_again(self) -> None:
-        before = getattr(self, "_before", None)
-        if before is not None and before.is_attached:
-            before.focus()
+        if self._before is not None and self._before.is_attached:
+            self._before.focus()
 
     def answered(self, kind: str, text: str) -> None:
         """What was typed: a note, a file's name or a command."""

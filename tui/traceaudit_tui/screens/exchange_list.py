@@ -25,7 +25,9 @@ from traceaudit_tui.widgets.filter_line import FilterLine
 from traceaudit_tui.widgets.note import Note
 from traceaudit_tui.widgets.row_list import Cell, Column, RowList
 
-QUICK_S = 0.1  # a stretch that took less is followed by one twice as long
+NEAR = 500  # rows up and down: what can be asked for within a key press
+LONG = 50_000  # exchanges of a run: what takes longer to read than a key may take
+QUICK_S = 0.25  # a stretch that took less is followed by one twice as long
 
 
 class ExchangeList(FilteredScreen):
@@ -49,7 +51,8 @@ class ExchangeList(FilteredScreen):
         super().__init__()
         self._run_id: int | None = None
         self._last = 0
-        self._everything = 0
+        self._loading: int | None = None
+        """The run whose list is being read as a whole; None: none is."""
         self._found: array[int] = array("q")
         self._faulty: frozenset[int] = frozenset()
         self._faulty_at = -1
@@ -106,24 +109,69 @@ class ExchangeList(FilteredScreen):
         if run is None:
             rows.refresh()
             return
-        known = self._last if run.id == self._run_id else 0
+        if self._loading == run.id:
+            return  # which asks for what is new when it has ended
+        if self._last == 0 or run.id != self._run_id:
+            await self._load(run.id)
+            return
+        known = self._last
 
-        def read() -> tuple[array[int] | None, array[int]]:
+        def read() -> array[int] | None:
             with self.inspector.audit.apart() as audit:
-                new = self.keys_after(audit, run.id, known) if known else None
-                return (None, self.keys(audit, run.id)) if new is None else (new, array("q"))
+                return self.keys_after(audit, run.id, known)
 
-        new, everything = await asyncio.to_thread(read)
+        new = await asyncio.to_thread(read)
         if self.filter is not None:
             return  # which was set in the meantime
         if new is None:
-            rows.show(everything)
-        else:
-            # Two readings may overlap: what the other has added is not added again.
-            rows.extend(array("q", (key for key in new if key > self._last)))
-            rows.forget()
-        self._run_id = run.id
-        self._last = max(rows.keys if new is None else new, default=self._last)
+            await self._load(run.id)
+            return
+        # Two readings may overlap: what the other has added is not added again.
+        rows.extend(array("q", (key for key in new if key > self._last)))
+        rows.forget()
+        self._last = max(new, default=self._last)
+
+    @property
+    def _long(self) -> bool:
+        counts = self.inspector.summary.counts
+        return counts.inbound + counts.outbound > LONG
+
+    async def _load(self, run_id: int) -> None:
+        """Reads the whole list: at once, or where it is long one stretch of time after another.
+
+        What is recorded in the meantime is added when that has ended.
+        """
+        rows, stamp = self.query_one(RowList), self.inspector.stamp
+        long = self.IN_STRETCHES and self._long
+        self._loading = run_id
+        try:
+            last = self.inspector.audit.last_key()
+            if long:
+                rows.show(array("q"))
+            for between, _ in self._stretches(run_id) if long else [(None, 1.0)]:
+
+                def read(between: tuple[int, int] | None = between, last: int = last) -> array[int]:
+                    with self.inspector.audit.apart() as audit:
+                        found = self.keys(audit, run_id, EVERYTHING, between)
+                    if long and max(found, default=0) > last:
+                        return array("q", (key for key in found if key <= last))
+                    return found
+
+                began = time.monotonic()
+                keys = await asyncio.to_thread(read)
+                self._took = time.monotonic() - began
+                if self.filter is not None:
+                    return  # as above
+                if long:
+                    rows.extend(keys)
+                else:
+                    rows.show(keys)
+                    last = max(keys, default=0)
+            self._run_id, self._last = run_id, last
+        finally:
+            self._loading = None
+        if stamp != self.inspector.stamp:
+            self._read()
 
     @work(exclusive=True, group="look")
     async def _look(self, *, afresh: bool) -> None:
@@ -140,7 +188,7 @@ class ExchangeList(FilteredScreen):
         found: array[int] = self._found if afresh and not self.showing_all else array("q")
         where = filter_.exchanges(self.inspector.audit.latest_ns(run.id))
         self._run_id = run.id
-        in_stretches = filter_.slow and self.IN_STRETCHES
+        in_stretches = self.IN_STRETCHES and (filter_.slow or self._long)
         for between, share in self._stretches(run.id) if in_stretches else [(None, 1.0)]:
 
             def read(between: tuple[int, int] | None = between) -> array[int]:
@@ -185,7 +233,6 @@ class ExchangeList(FilteredScreen):
             everything = await asyncio.to_thread(read)
             rows.matches = frozenset(found)
             rows.show(everything)
-            self._everything = len(everything)
         elif found is not rows.keys:
             rows.show(found)
         elif rows.cursor == 0 and wanted is not None:
@@ -256,8 +303,14 @@ class ExchangeList(FilteredScreen):
     @work(exclusive=True, group="step")
     async def action_step(self, by: int) -> None:
         """To the next or previous exchange that a finding is about."""
-        run, stamp = self.inspector.summary.run, self.inspector.stamp
+        run, stamp, rows = self.inspector.summary.run, self.inspector.stamp, self.query_one(RowList)
         if run is None:
+            return
+        # What is near is found before all is known.
+        here = rows.cursor
+        near = rows.keys[here + 1 : here + 1 + NEAR] if by > 0 else rows.keys[max(0, here - NEAR) : here]
+        if self._faulty_at != stamp and (faulty := self.inspector.audit.faulty_among(near)):
+            self._to_next(faulty, by, "")
             return
 
         def read() -> frozenset[int]:
