@@ -66,7 +66,12 @@ def environment(home: Path) -> dict[str, str]:
 
 @contextmanager
 def run(
-    folder: Path, name: str, *arguments: str, upstream: Service | None = None, options: Sequence[str] = ()
+    folder: Path,
+    name: str,
+    *arguments: str,
+    upstream: Service | None = None,
+    url: str = f"http://{UPSTREAM_NAME}",
+    options: Sequence[str] = (),
 ) -> Iterator[Live]:
     """Audits a service of tests/services; leaving the block is the user's Ctrl-C."""
     inbound, outbound, port = free_port(), free_port(), free_port()
@@ -76,7 +81,7 @@ def run(
     if upstream is not None:
         command += ["--route", f"{UPSTREAM_NAME}={LOOPBACK}:{upstream.port}"]
     command += [*options, "--", str(build([name])[name]), *arguments]
-    command += ["-listen", f"{LOOPBACK}:{port}", "-upstream", f"http://{UPSTREAM_NAME}"]
+    command += ["-listen", f"{LOOPBACK}:{port}", "-upstream", url]
     process = subprocess.Popen(
         command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
