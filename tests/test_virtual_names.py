@@ -77,7 +77,7 @@ class Asking(asyncio.DatagramProtocol):
     def __init__(self, answered: asyncio.Future[bytes]) -> None:
         self.answered = answered
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:  # noqa: ARG002  (as asyncio calls it)
         self.answered.set_result(data)
 
 

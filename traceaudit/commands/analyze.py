@@ -7,22 +7,25 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
 from traceaudit.audit import Audit
+from traceaudit.capture import envoy_log, har
 from traceaudit.capture.exchange_log import BadLine, RunTimes, read
 from traceaudit.capture.inference import inferred
 from traceaudit.capture.replay import BATCH, replay
+from traceaudit.capture.sources import HEAD, Source, recognise
 from traceaudit.commands.options import audit_options, settings_from
 from traceaudit.commands.reading import chosen, opened
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
 from traceaudit.config import Settings
 from traceaudit.correlation.inference.records import Candidate
 from traceaudit.coverage import Coverage
-from traceaudit.exchange import Exchange
+from traceaudit.exchange import Direction, Exchange
 from traceaudit.reports.verdict import verdict
 from traceaudit.rules import select
 from traceaudit.safe import safe
@@ -38,11 +41,16 @@ _LONG = 5_000
 _EPILOG = """\b
 Examples:
   traceaudit analyze run.jsonl --db again.db
+  traceaudit analyze flows.mitm --db again.db
+  traceaudit analyze --as-inbound in.har --as-outbound out.har
   traceaudit export audit.db | traceaudit analyze - --db again.db --require traceparent
 
 \b
 Exit status: 3 where too little was recorded to say that all is well; 4 where a
 line could not be used (the rest is audited all the same) unless --lenient."""
+
+
+type _Reader = Callable[[Iterable[bytes]], Iterator[Exchange | RunTimes | BadLine]]
 
 
 class _Recording:
@@ -52,24 +60,62 @@ class _Recording:
         self.exchanges: dict[str, Exchange] = {}
         self.times: list[RunTimes] = []
         self.bad = 0
+        self._direction: Direction | None = None
+        self._files = 0
 
-    def read(self, log: str) -> None:
-        """Reads one log; `-` is standard input."""
+    def read(self, log: str, direction: Direction | None = None) -> None:
+        """Reads one recording; `-` is standard input. ``direction``: where it does not say itself on which side."""
         shown = safe(log)
+        self._direction = direction
+        self._files += 1
         if log == "-":
             if sys.stdin is None:  # what Python makes of one that is closed
                 raise UsageFailure("standard input is closed: name a file, or pipe a log in")
-            self._take(sys.stdin.buffer, "standard input")
+            self._recognise(sys.stdin.buffer, "standard input")
             return
         try:
-            with Path(log).open("rb") as file:
-                self._take(file, shown)
+            with Path(log).open("rb", buffering=HEAD) as file:
+                self._recognise(file, shown)
         except FileNotFoundError as error:
             raise UsageFailure(f"{log}: there is no such file") from error
         except OSError as error:
             raise UsageFailure(f"{log} cannot be read: {error.strerror}") from error
 
-    def _take(self, lines: Iterable[bytes], name: str) -> None:
+    def _recognise(self, file: BinaryIO, name: str) -> None:
+        """Reads what is there by its own reader."""
+        # Exchanges without ids of their own are named by the file and their place in it.
+        direction, prefix = self._direction, "" if self._files == 1 else f"{self._files}."
+        match recognise(file.peek(HEAD) if isinstance(file, BufferedReader) else b""):
+            case Source.EXCHANGE_LOG:
+                self._take(file, name, read)
+            case Source.ENVOY:
+                self._take(file, name, lambda lines: envoy_log.read(lines, direction, prefix))
+            case Source.HAR:
+                if direction is None:
+                    raise UsageFailure(
+                        f"{name} is a HAR file, which does not say on which side of the service it was recorded: name "
+                        "it with --as-inbound or --as-outbound"
+                    )
+                try:
+                    self._keep(har.read(file.read(), direction, prefix), name)
+                except har.NotHarError as error:
+                    raise BadInputFailure(f"{name} is no HAR file: {error}") from error
+            case Source.FLOWS:
+                from traceaudit_addons import flow_file  # noqa: PLC0415  (imports mitmproxy: seconds)
+
+                self._keep(flow_file.read(file, direction), name)
+
+    def _keep(self, found: Iterable[Exchange | BadLine], name: str) -> None:
+        """Takes the exchanges of a file that has no lines."""
+        for number, each in enumerate(found, 1):
+            if isinstance(each, BadLine):
+                self._complain(name, each.number, each.reason)
+            elif each.id in self.exchanges:
+                self._complain(name, number, f"id {each.id!r} has been used before")
+            else:
+                self.exchanges[each.id] = each
+
+    def _take(self, lines: Iterable[bytes], name: str, reader: _Reader) -> None:
         number = 0  # of the line that was read last: some give nothing, and an exported run's first gives two things
 
         def counted(step: Callable[[int], None]) -> Iterator[bytes]:
@@ -81,7 +127,7 @@ class _Recording:
                 yield line
 
         with _progress(f"reading {name}") as step:
-            for each in read(counted(step)):
+            for each in reader(counted(step)):
                 match each:
                     case RunTimes():
                         self.times.append(each)
@@ -139,7 +185,14 @@ def _progress(what: str, total: int | None = None) -> Iterator[Callable[[int], N
 
 
 @click.command("analyze", epilog=_EPILOG)
-@click.argument("log", nargs=-1, required=True)
+@click.argument("log", nargs=-1)
+@click.option(
+    "--as-inbound",
+    multiple=True,
+    metavar="LOG",
+    help="A recording of what came into the service, where it does not say so itself (HAR).",
+)
+@click.option("--as-outbound", multiple=True, metavar="LOG", help="The same of what the service called.")
 @audit_options
 @click.option(
     "--infer",
@@ -147,14 +200,30 @@ def _progress(what: str, total: int | None = None) -> Iterator[Callable[[int], N
     help="Infer the causes of calls without identifiers from all times together; takes a while.",
 )
 @click.option("--lenient", is_flag=True, help="Lines that cannot be used do not make the exit status 4.")
-def command(*, log: Sequence[str], infer: bool, lenient: bool, **options: Any) -> None:
-    """Audit the exchange logs LOG (`-`: standard input) into an audit database and print the findings."""
+def command(
+    *,
+    log: Sequence[str],
+    as_inbound: Sequence[str],
+    as_outbound: Sequence[str],
+    infer: bool,
+    lenient: bool,
+    **options: Any,
+) -> None:
+    """Audit the recordings LOG (`-`: standard input) into an audit database and print the findings.
+
+    A recording is an exchange log, a mitmproxy flow file, Envoy's JSON access log, or a HAR file; which, is recognised.
+    """
+    recordings: list[tuple[str, Direction | None]] = [(each, None) for each in log]
+    recordings += [(each, Direction.INBOUND) for each in as_inbound]
+    recordings += [(each, Direction.OUTBOUND) for each in as_outbound]
+    if not recordings:
+        raise click.MissingParameter(param_type="argument", param_hint="LOG")
     settings = settings_from(**options)
     # What is read stays to the end, and nothing of it goes round in circles: collecting it again and again is in vain.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        sys.exit(_analyze(settings, log, infer=infer, lenient=lenient))
+        sys.exit(_analyze(settings, recordings, infer=infer, lenient=lenient))
     except KeyboardInterrupt:
         click.echo(f"interrupted: {safe(str(settings.db))} has a part of the run at most", err=True)
         sys.exit(Status.INTERRUPTED)
@@ -163,15 +232,17 @@ def command(*, log: Sequence[str], infer: bool, lenient: bool, **options: Any) -
             gc.enable()
 
 
-def _analyze(settings: Settings, log: Sequence[str], *, infer: bool, lenient: bool) -> Status:
+def _analyze(
+    settings: Settings, recordings: Sequence[tuple[str, Direction | None]], *, infer: bool, lenient: bool
+) -> Status:
     recording = _Recording()
-    for each in log:
-        recording.read(each)
+    for each, direction in recordings:
+        recording.read(each, direction)
     if recording.bad > _SHOWN:
         click.echo(f"… and {recording.bad - _SHOWN:,} more lines that cannot be used", err=True)
     if not recording.exchanges and recording.bad:
         raise BadInputFailure("no line is an exchange: see `traceaudit export` for what a log looks like")
-    run_id = _audit(settings, recording, ", ".join(log), infer=infer)
+    run_id = _audit(settings, recording, ", ".join(each for each, _ in recordings), infer=infer)
     status = _report(settings, run_id)
     return Status.BAD_INPUT if recording.bad and not lenient else status
 
