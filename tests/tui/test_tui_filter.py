@@ -244,7 +244,11 @@ async def test_others_of_the_same_trace_are_shown(audit_db: Path) -> None:
         screen = pilot.app.screen
         assert isinstance(screen, ExchangesScreen)
         assert ids(pilot) == "i1000 c1000"
-        await press(pilot, "escape", "escape")
+        await filter_by(pilot, "id:i1000")
+        assert ids(pilot) == "i1000"
+        await press(pilot, "escape")
+        assert ids(pilot) == "i1000 c1000"
+        await press(pilot, "escape")
         assert app_of(pilot).current_mode == "requests"
 
 

@@ -53,6 +53,7 @@ PICTURES = [
     ("copy_100", (100, 28), ["4", "j", "j", "y"], None),
     ("command_line_80", (80, 24), ["4", "colon", *"fil"], None),
     ("uncaused_80", (80, 24), ["5"], None),
+    ("coverage_110", (110, 28), ["6", "j"], None),
     ("help_100", (100, 40), ["2", "question_mark"], None),
 ]
 

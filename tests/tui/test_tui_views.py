@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from traceaudit_tui.app import Inspector
 from traceaudit_tui.screens.call import CallScreen
+from traceaudit_tui.screens.coverage import CoverageScreen
 from traceaudit_tui.screens.exchanges import ExchangesScreen, RequestsScreen, UncausedScreen
 from traceaudit_tui.screens.finding import FindingScreen
 from traceaudit_tui.screens.findings import FindingsScreen
@@ -23,7 +24,14 @@ from traceaudit_tui.widgets.row_list import RowList
 from traceaudit_tui.widgets.run_strip import ViewTabs
 
 WIDE = (120, 40)
-VIEWS = {"1": MatrixScreen, "2": FindingsScreen, "3": RequestsScreen, "4": ExchangesScreen, "5": UncausedScreen}
+VIEWS = {
+    "1": MatrixScreen,
+    "2": FindingsScreen,
+    "3": RequestsScreen,
+    "4": ExchangesScreen,
+    "5": UncausedScreen,
+    "6": CoverageScreen,
+}
 
 
 def rows(pilot: Pilot[None]) -> RowList:
@@ -60,7 +68,7 @@ async def test_a_click_on_a_tab_goes_there(audit_db: Path) -> None:
         await settle(pilot)
         tabs = next(line for line in lines(pilot) if "1 Matrix" in line)
         for key, screen in VIEWS.items():
-            await pilot.click(ViewTabs, offset=(tabs.index(f"{key} "), 0))
+            await pilot.click(ViewTabs, offset=(tabs.index(f"{key} {screen.MODE.capitalize()}"), 0))
             await settle(pilot)
             assert isinstance(pilot.app.screen, screen)
 
@@ -76,7 +84,9 @@ async def test_quit(audit_db: Path, key: str) -> None:
     assert (app.return_code or 0) == 0
 
 
-@pytest.mark.parametrize("keys", [["1"], ["2"], ["2", "enter"], ["3"], ["3", "enter"], ["4"], ["5"], ["5", "enter"]])
+@pytest.mark.parametrize(
+    "keys", [["1"], ["2"], ["2", "enter"], ["3"], ["3", "enter"], ["4"], ["5"], ["5", "enter"], ["6"]]
+)
 async def test_help_explains_this_view_and_every_key_it_names_can_be_pressed(audit_db: Path, keys: list[str]) -> None:
     async with Inspector(audit_db).run_test(size=(100, 100)) as pilot:
         await settle(pilot)

@@ -28,6 +28,7 @@ from traceaudit.store.opening import NotAnAuditError
 from traceaudit_tui.queries import Audit
 from traceaudit_tui.rows import Finding, Marks, Summary
 from traceaudit_tui.screens.base import AuditScreen
+from traceaudit_tui.screens.coverage import CoverageScreen
 from traceaudit_tui.screens.exchanges import ExchangesScreen, RequestsScreen, UncausedScreen
 from traceaudit_tui.screens.findings import FindingsScreen
 from traceaudit_tui.screens.help import KEYS, HelpScreen, keys_of
@@ -55,6 +56,7 @@ class Inspector(App[None]):
         "requests": RequestsScreen,
         "exchanges": ExchangesScreen,
         "uncaused": UncausedScreen,
+        "coverage": CoverageScreen,
     }
     DEFAULT_MODE = HOME
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (160, "-wide")]  # noqa: RUF012 -- Textual types it so

@@ -15,6 +15,7 @@ from typing import Any
 
 from traceaudit.exchange import Confidence
 from traceaudit.store.opening import Access, connect, open_audit
+from traceaudit_tui.coverage import coverage
 from traceaudit_tui.lists import ExchangeLists
 from traceaudit_tui.rows import (
     Bar,
@@ -27,6 +28,7 @@ from traceaudit_tui.rows import (
     HeaderLine,
     Judged,
     Marks,
+    Place,
     Run,
     Summary,
 )
@@ -145,6 +147,10 @@ class Audit(ExchangeLists):
             {row["key"]: _text(row["note"]) for row in rows if row["key"] is not None},
             {row["finding_id"]: _text(row["note"]) for row in rows if row["finding_id"] is not None},
         )
+
+    def coverage(self, run_id: int) -> list[Place]:
+        """What has been exercised, and what has not. Slow on a large database: ask it apart."""
+        return coverage(self._connection, run_id)
 
     def matrix(self, run_id: int) -> list[Cell]:
         """Every edge and format that was judged. Slow on a large database: ask it apart."""

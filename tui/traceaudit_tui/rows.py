@@ -181,3 +181,25 @@ class Bar:
     probability: float
     outcomes: tuple[Judged, ...]
     codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A route of the service, or an upstream that it calls. ``seen`` 0: never; ``bypass``: but not through the audit.
+
+    ``failed`` exchanges have no answer or one of 500 and above; ``calls`` of a route are those that it caused.
+    """
+
+    direction: str
+    name: str
+    seen: int
+    failed: int
+    calls: int
+    codes: tuple[str, ...]
+    last_ns: int | None
+    bypass: bool = False
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What it is, however often it has been seen."""
+        return (self.direction, self.name)

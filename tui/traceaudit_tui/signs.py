@@ -119,7 +119,10 @@ def edge_text(edge: Edge | None) -> str:
     """``GET /checkout → inventory GET /stock/{id}``."""
     if edge is None:
         return "no call: coverage"
-    return f"{name(edge.inbound_route)} → {name(short_authority(edge.outbound_authority))} {name(edge.outbound_route)}"
+    called = f"{name(short_authority(edge.outbound_authority))} {name(edge.outbound_route)}".strip()
+    if not called:
+        return name(edge.inbound_route)
+    return f"{name(edge.inbound_route)} → {called}".lstrip()
 
 
 def request_text(exchange: Exchange) -> str:

@@ -40,7 +40,11 @@ CODES = 2  # shown of an exchange's findings; of the others their number
 
 
 def _findings(exchange: Exchange) -> Cell:
-    codes = exchange.faults.split()
+    return codes_cell(exchange.faults.split())
+
+
+def codes_cell(codes: Sequence[str]) -> Cell:
+    """The first findings by their codes, and how many more there are."""
     more = f" +{len(codes) - CODES}" if len(codes) > CODES else ""
     return [(name(" ".join(codes[:CODES])), f"bold {ERROR}"), (more, ERROR)]
 
@@ -96,7 +100,7 @@ class ExchangesScreen(ExchangeList):
         """``filter_text``: a filter to begin with."""
         super().__init__()
         if filter_text:
-            self.filter = parse(filter_text)
+            self.filter = self.given = parse(filter_text)
 
     def cells(self, exchange: Exchange) -> Sequence[Cell]:
         """One exchange."""

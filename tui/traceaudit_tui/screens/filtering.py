@@ -47,12 +47,16 @@ class FilteredScreen(AuditScreen):
     def __init__(self) -> None:
         super().__init__()
         self.filter: Filter | None = None
+        self.given: Filter | None = None
+        """The filter that it was opened with; None: without one."""
         self.showing_all = False
 
     def set_filter(self, text: str) -> None:
         """Another filter; an empty text: none."""
         filter_ = parse(text)
         self.filter = filter_ if filter_ else None
+        if self.given is not None and self.given == filter_:
+            self.filter = self.given
         self.showing_all = False
         self.query_one(FilterLine).show(self.filter, "…")
         self.filter_changed()
@@ -77,9 +81,9 @@ class FilteredScreen(AuditScreen):
             super().answered(kind, text)
 
     def action_back(self) -> None:
-        """Without its filter first; then to the screen below."""
-        if self.filter is not None:
-            self.set_filter("")
+        """Back to the filter that it was opened with first, or to none; then to the screen below."""
+        if self.filter is not self.given:
+            self.set_filter(self.given.text if self.given else "")
         else:
             super().action_back()
 

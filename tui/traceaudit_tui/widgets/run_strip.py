@@ -32,6 +32,7 @@ VIEWS = (
     View("3", "requests", "Requests"),
     View("4", "exchanges", "Exchanges"),
     View("5", "uncaused", "Uncaused"),
+    View("6", "coverage", "Coverage"),
 )
 
 
