@@ -66,7 +66,13 @@ def process() -> Iterator[Other]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "HTTPS_PROXY": "http://proxy.test", "HTTP_PROXY": "", "SECRET": "s3cret"},
+        env={
+            **os.environ,
+            "HTTPS_PROXY": "http://proxy.test",
+            "HTTP_PROXY": "",
+            "SECRET": "s3cret",
+            "STORE": "mysql://shop:s3cret@db.test:7777/x",
+        },
     ) as child:
         assert child.stdout is not None
         try:
@@ -118,6 +124,28 @@ def test_one_that_was_accepted_before_the_listener_closed_is_not_its_call_either
             service.tell("accept")
             service.tell("deaf")
             assert remotes(watcher) == []
+
+
+def test_one_that_was_accepted_before_anybody_looked_is_not_taken_for_its_call() -> None:
+    with process() as service, socket.create_connection((LOOPBACK, service.port)):
+        service.tell("accept")
+        service.tell("deaf")
+        assert [remotes(Watcher(Processes([service.process.pid]))) for _ in range(2)] == [[], []]
+
+
+def test_a_watcher_that_is_to_be_sure_tells_at_the_second_look() -> None:
+    with socket.create_server((LOOPBACK, 0)) as upstream, process() as service:
+        port = upstream.getsockname()[1]
+        watcher = Watcher(Processes([service.process.pid]), looks=2)
+        service.tell(f"connect {port}")
+        assert [remotes(watcher) for _ in range(3)] == [[], [Address(LOOPBACK, port)], []]
+
+
+def test_what_the_process_is_told_of_databases_comes_along() -> None:
+    with socket.create_server((LOOPBACK, 0)) as upstream, process() as service:
+        service.tell(f"connect {upstream.getsockname()[1]}")
+        (found,) = Watcher(Processes([service.process.pid])).look()
+        assert [(str(each), protocol.name) for each, protocol in found.named.items()] == [("db.test:7777", "MySQL")]
 
 
 def test_connections_of_other_processes_are_not_told_of() -> None:

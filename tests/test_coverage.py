@@ -26,7 +26,9 @@ def connection(
     reached: Address | None = None,
     internal: bool = False,
 ) -> Connection:
-    return Connection(Address(local, 40_000), Address(remote, port), 7, "shop", environ, reached, internal)
+    return Connection(
+        Address(local, 40_000), Address(remote, port), 7, "shop", environ, reached=reached, internal=internal
+    )
 
 
 def coverage(book: FindingsBook | None = None, **more: object) -> Coverage:
@@ -207,6 +209,8 @@ def test_a_known_route_is_recognised_in_what_was_requested(known: str, seen: str
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:9999", Address("10.0.0.7", 9999), Kind.TELEMETRY),
         ("DATABASE_URL", "postgres://shop:secret@db:7777/shop", Address("10.0.0.7", 7777), Kind.DATABASE),
         ("CACHE", "redis://127.0.0.1:7000/0", Address("127.0.0.1", 7000), Kind.DATABASE),
+        ("CONFIG", "debug=1 db=mysql://shop:p@ss@127.0.0.1:7000/x", Address("127.0.0.1", 7000), Kind.DATABASE),
+        ("STORE", "mongodb://shop:secret@one:7001,10.0.0.8:7002/x", Address("10.0.0.8", 7002), Kind.DATABASE),
         ("QUEUE", "amqp://guest:guest@[::1]:7000", Address("::1", 7000), Kind.BROKER),
         ("DATABASE_URL", "postgres://shop@127.0.0.1:7777/shop", Address("10.0.0.7", 7777), None),
         ("INVENTORY_URL", "http://localhost:9999", Address("127.0.0.1", 9999), None),
@@ -216,5 +220,6 @@ def test_a_known_route_is_recognised_in_what_was_requested(known: str, seen: str
 def test_the_environment_says_what_an_address_speaks(
     variable: str, value: str, remote: Address, kind: Kind | None
 ) -> None:
-    protocol = protocol_of(remote, dict(named_in({variable: value})))
-    assert kind == (protocol.kind if protocol else None)
+    for named in (named_in({variable: value}), named_in({}, ["./shop", f"--x={value}"])):
+        protocol = protocol_of(remote, dict(named))
+        assert (protocol.kind if protocol else None) == kind or (variable.startswith("OTEL") and protocol is None)

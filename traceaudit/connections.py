@@ -2,10 +2,11 @@
 
 Theory of operation. A look reads the table of sockets of the processes' network namespace. A connection whose local
 port somebody listens on, or listened on earlier, was accepted; of the rest, those whose inode is among the processes'
-open files are theirs. Only connections that no earlier look has decided about cost anything: where there are none, no
-process's files are read. A look takes place every tenth of a second, and less often where it takes long, so that it
-never costs more than a fiftieth of a core. What is opened and closed between two looks is not seen, which is why this
-is evidence of what bypasses the audit, and never of its absence.
+open files are theirs. Where neither end shows who opened a connection, nothing is said of it. Only connections that no
+earlier look has decided about cost anything: where there are none, no process's files are read. A look takes place
+every tenth of a second, and less often where it takes long, so that it never costs more than a fiftieth of a core. What
+is opened and closed between two looks is not seen, which is why this is evidence of what bypasses the audit, and never
+of its absence.
 
 https://docs.kernel.org/networking/proc_net_tcp.html
 """
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import ipaddress
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +24,7 @@ from pathlib import Path
 
 from traceaudit.coverage import Connection
 from traceaudit.listeners import Address
+from traceaudit.protocols import named_in
 
 PROC = Path("/proc")
 
@@ -32,7 +35,7 @@ _OPEN = frozenset({"01", "04", "05", "08", "09", "0B"})
 _SURE = 2
 """Looks after which an inode that is in nobody's open files is somebody else's; it may have been on its way before."""
 
-_VARIABLES = frozenset({"http_proxy", "https_proxy", "no_proxy"})
+_PROXY = frozenset({"http_proxy", "https_proxy", "no_proxy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +110,17 @@ class Processes:
 
 
 class Watcher:
-    """Looks again and again; each connection is told of once."""
+    """Looks again and again; each connection is told of once, when so many ``looks`` have seen it."""
 
-    def __init__(self, processes: Processes, proc: Path = PROC) -> None:
+    def __init__(self, processes: Processes, proc: Path = PROC, looks: int = 1) -> None:
         self._processes = processes
         self._proc = proc
+        self._looks = looks
+        self._clients = _client_ports(proc)
         self._listened: set[int] = set()
         self._decided: set[int] = set()
-        self._unowned: dict[int, int] = {}
+        self._unowned: Counter[int] = Counter()
+        self._owned: Counter[int] = Counter()
 
     def look(self) -> list[Connection]:
         """The connections that the processes have opened since the last look."""
@@ -122,47 +128,63 @@ class Watcher:
         found: list[Connection] = []
         present: set[int] = set()
         for representative in self._namespaces(pids):
-            sockets = [each for table in ("tcp", "tcp6") for each in self._table(representative, table)]
-            listening = {_port(each.local): each.inode for each in sockets if each.state == _LISTEN}
-            self._listened |= listening.keys()
+            sockets = self._sockets(representative)
+            self._listened |= {_port(each.local) for each in sockets if each.state == _LISTEN}
             opened = [each for each in sockets if each.state in _OPEN and each.inode]
             present |= {each.inode for each in opened}
             new = [each for each in opened if each.inode not in self._decided]
-            if new:
-                ends = {each.remote: each.local for each in sockets if each.state in _OPEN}
-                found += self._decide(new, pids, listening, ends)
+            accepted = [each for each in new if _port(each.local) in self._listened]
+            self._decided.update(each.inode for each in accepted)
+            if len(new) > len(accepted):
+                owners = self._owners(pids)
+                mine = [each for each in new if each.inode not in self._decided and self._is_ripe(each, owners)]
+                found += self._opened(mine, representative, owners) if mine else ()
         self._decided &= present
-        self._unowned = {inode: times for inode, times in self._unowned.items() if inode in present}
+        for counted in (self._unowned, self._owned):
+            for inode in counted.keys() - present:
+                del counted[inode]
         return found
 
-    def _decide(
-        self, new: list[Socket], pids: list[int], listening: dict[int, int], ends: dict[str, str]
-    ) -> Iterator[Connection]:
-        owners: dict[int, int] | None = None
-        for each in new:
-            if _port(each.local) in self._listened:
-                self._decided.add(each.inode)  # accepted, or somebody else's
+    def _is_ripe(self, each: Socket, owners: Mapping[int, int]) -> bool:
+        """Whether a connection is the processes' own, and has been seen often enough to be told of."""
+        counted, enough = (self._owned, self._looks) if each.inode in owners else (self._unowned, _SURE)
+        counted[each.inode] += 1
+        if counted[each.inode] < enough:
+            return False
+        self._decided.add(each.inode)
+        return each.inode in owners
+
+    def _opened(self, mine: list[Socket], representative: int, owners: Mapping[int, int]) -> Iterator[Connection]:
+        """Those of the processes' connections that they have surely opened."""
+        # The table is no picture of one moment: who has begun to listen in the meantime may have accepted these.
+        sockets = self._sockets(representative)
+        listening = {_port(each.local): each.inode for each in sockets if each.state == _LISTEN}
+        self._listened |= listening.keys()
+        ends = {address(each.remote): address(each.local) for each in sockets if each.state in _OPEN}
+        for each in mine:
+            local, remote, pid = address(each.local), address(each.remote), owners[each.inode]
+            here = remote.host == local.host or ipaddress.ip_address(remote.host).is_loopback
+            reached = ends.get(local)
+            if local.port in self._listened or local == remote:
                 continue
-            if owners is None:
-                owners = self._owners(pids)
-            pid = owners.get(each.inode)
-            if pid is None:
-                times = self._unowned[each.inode] = self._unowned.get(each.inode, 0) + 1
-                if times >= _SURE:
-                    self._decided.add(each.inode)
-                continue
-            self._decided.add(each.inode)
-            remote = address(each.remote)
-            other = ends.get(each.local)
+            if here and reached in (None, remote) and remote.port not in self._listened:
+                continue  # Who listened is gone, on this machine: it may have been the service.
+            if not here and remote.port in self._clients and local.port not in self._clients:
+                continue  # As if a client had called: the listener may be gone.
+            environ, arguments = self._environ(pid), self._read(pid, "cmdline")
             yield Connection(
-                address(each.local),
+                local,
                 remote,
                 pid,
                 self._program(pid),
-                self._environ(pid),
-                reached=address(other) if other else None,
-                internal=_is_here(remote, address(each.local)) and listening.get(remote.port) in owners,
+                None if environ is None else {name: value for name, value in environ.items() if name.lower() in _PROXY},
+                named=dict(named_in(environ or {}, arguments or ())),
+                reached=reached,
+                internal=here and listening.get(remote.port) in owners,
             )
+
+    def _sockets(self, pid: int) -> list[Socket]:
+        return [each for table in ("tcp", "tcp6") for each in self._table(pid, table)]
 
     def _table(self, pid: int, name: str) -> list[Socket]:
         try:
@@ -197,13 +219,29 @@ class Watcher:
             return "a process"
 
     def _environ(self, pid: int) -> dict[str, str] | None:
-        """What a process was started with, of the variables that matter; ``None``: it cannot be read."""
+        """What a process was started with; ``None``: it cannot be read."""
+        variables = self._read(pid, "environ")
+        if variables is None:
+            return None
+        pairs = (each.partition("=") for each in variables)
+        return {name: value for name, sign, value in pairs if sign}
+
+    def _read(self, pid: int, name: str) -> list[str] | None:
+        """A file of texts with zeros between them."""
         try:
-            content = (self._proc / str(pid) / "environ").read_bytes()
+            content = (self._proc / str(pid) / name).read_bytes()
         except OSError:
             return None
-        pairs = (each.decode("utf-8", "replace").partition("=") for each in content.split(b"\0"))
-        return {name: value for name, sign, value in pairs if sign and name.lower() in _VARIABLES}
+        return [each.decode("utf-8", "replace") for each in content.split(b"\0")]
+
+
+def _client_ports(proc: Path) -> range:
+    """The ports that the kernel gives to who opens a connection. Documentation/networking/ip-sysctl.rst"""
+    try:
+        first, last = (proc / "sys/net/ipv4/ip_local_port_range").read_text().split()
+        return range(int(first), int(last) + 1)
+    except (OSError, ValueError):
+        return range(32_768, 61_000)
 
 
 def listener_of(port: int, proc: Path = PROC) -> int | None:
@@ -228,7 +266,3 @@ def listener_of(port: int, proc: Path = PROC) -> int | None:
 
 def _port(text: str) -> int:
     return int(text.rpartition(":")[2], 16)
-
-
-def _is_here(remote: Address, local: Address) -> bool:
-    return remote.host == local.host or ipaddress.ip_address(remote.host).is_loopback

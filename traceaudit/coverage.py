@@ -48,6 +48,8 @@ class Connection:
     program: str
     environ: Mapping[str, str] | None = field(default=None, compare=False)
     """The proxy variables of the process's environment; ``None``: it could not be read."""
+    named: Mapping[Address, Protocol] = field(default_factory=dict, compare=False)
+    """What the process's environment and command line say of addresses."""
     reached: Address | None = None
     """Where the other end really is, when that is on this machine; another than ``remote`` after a redirection."""
     internal: bool = False
@@ -115,7 +117,7 @@ class Coverage:
         """Takes a connection that the service has opened; the finding, when it goes round the audit."""
         if self.is_ours(connection):
             return None
-        protocol = protocol_of(connection.remote, self._named)
+        protocol = protocol_of(connection.remote, {**self._named, **connection.named})
         if connection.internal:
             protocol = Protocol(connection.program, Kind.INTERNAL)
         if protocol is not None:

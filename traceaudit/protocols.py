@@ -7,7 +7,7 @@ HTTP or gRPC, but are no part of any trace either; a sidecar in a mesh is told t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -135,21 +135,25 @@ _EXPORTERS: Mapping[str, str] = {
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/"""
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+]*)://\S+", re.IGNORECASE)
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+]*)://(?:[^\s/@]*@)?(?P<hosts>[^\s/?#]+)", re.IGNORECASE)
 
 
-def named_in(environ: Mapping[str, str]) -> Iterator[tuple[Address, Protocol]]:
-    """The addresses that an environment gives to telemetry, databases and brokers, as they are written there."""
+def named_in(environ: Mapping[str, str], arguments: Iterable[str] = ()) -> Iterator[tuple[Address, Protocol]]:
+    """The addresses that an environment and a command line give to telemetry, databases and brokers, as they are
+    written there.
+    """
     for variable, text in environ.items():
-        if variable in _EXPORTERS:
-            protocol = Protocol(_EXPORTERS[variable], Kind.TELEMETRY)
-        elif (match := _URL.match(text)) and (scheme := match["scheme"].lower().partition("+")[0]) in _BY_SCHEME:
-            protocol = _BY_SCHEME[scheme]
-        else:
-            continue
-        address = _address(text)
-        if address is not None:
-            yield address, protocol
+        if variable in _EXPORTERS and (address := _address(text)) is not None:
+            yield address, Protocol(_EXPORTERS[variable], Kind.TELEMETRY)
+    for text in (*environ.values(), *arguments):
+        for match in _URL.finditer(text):
+            scheme = match["scheme"].lower().partition("+")[0]
+            if scheme not in _BY_SCHEME:
+                continue
+            # A cluster's members stand beside each other: mongodb://one:27017,two:27018/shop
+            for host in match["hosts"].split(","):
+                if (address := _address(f"{scheme}://{host}")) is not None:
+                    yield address, _BY_SCHEME[scheme]
 
 
 def protocol_of(remote: Address, named: Mapping[Address, Protocol]) -> Protocol | None:

@@ -66,6 +66,7 @@ class Watch:
             named=dict(named_in(environment)),
             expectation=expectation(settings),
         )
+        self._capture = capture
         self._writer = writer
         self._now_ns = now_ns
         self._say = say
@@ -81,7 +82,7 @@ class Watch:
         if root is None and target is not None:
             root = listener_of(target.port)
         if root is not None:
-            self._watcher = Watcher(Processes([root]))
+            self._watcher = Watcher(Processes([root]), looks=2 if self._capture is Capture.REDIRECT else 1)
             self._watching = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
