@@ -66,7 +66,7 @@ def exchanges() -> list[Exchange]:
 
 def build(path: Path) -> Path:
     """The shop's audit database. The run ends before much idle time has passed, so the mail stays in doubt."""
-    record(path, exchanges(), until_ms=500)
+    record(path, exchanges(), until_ms=345)
     return path
 
 

@@ -41,7 +41,7 @@ _SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.0)
 _LATE = ((0.001, 0.5), (0.05, 0.15), (0.3, 0.05), (0.9, 0.05), (0.999, 0.25))
 """Shares of a route's caused calls that come after the response, and their priors."""
 
-ALONE, ALONE_CROWDED, ALONE_BESIDE = 0.08, 0.2, 0.9
+ALONE, ALONE_CROWDED, ALONE_BESIDE = 0.05, 0.2, 0.9
 """Priors that a route is called by no request: with one in flight; with many, where more of what goes on is hidden; and
 where nearly all other calls of the route carry an identifier, so that these few are of another kind.
 """
