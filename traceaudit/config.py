@@ -65,6 +65,8 @@ class Settings:
     """Routes of the service that are to see a request, like ``GET /orders/{id}``."""
     ready_timeout: float = 30.0
     """Seconds that a service may take until it listens."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The inspector's keys by what they do, several with commas between; the inspector knows which there are."""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where each value came from: a file, a variable, an option, or `default`."""
 
@@ -327,6 +329,7 @@ _KEYS: Mapping[str, Callable[[object], object]] = {
     "expect": _hosts,
     "known_routes": _known_routes,
     "ready_timeout": lambda value: float(_number(value)),
+    "keys": _table,
 }
 KEYS = tuple(_KEYS)
 """Every setting, as :class:`Settings` names it; a file writes `-` for `_`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from traceaudit.commands.options import settings_from
 from traceaudit.commands.reading import DATABASE
 from traceaudit.commands.status import UsageFailure
 
@@ -24,4 +25,4 @@ def command(db: Path) -> None:
         raise UsageFailure("the inspector needs a terminal; `traceaudit report` does not")
     from traceaudit_tui.app import run  # noqa: PLC0415  (Textual takes a second that no other command must pay)
 
-    sys.exit(run(db))
+    sys.exit(run(db, settings_from().keys))

@@ -12,7 +12,7 @@ import asyncio
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -219,9 +219,10 @@ class Inspector(App[None]):
         """The command palette: every view, whatever a key does just now, and Textual's own."""
         for view in VIEWS:
             yield SystemCommand(f"Go to {view.title}", f"key {view.key}", partial(self.action_view, view.mode))
+        views = {f"view.{view.mode}" for view in VIEWS}
         for active in screen.active_bindings.values():
             binding = active.binding
-            if binding.id and binding.description and active.enabled and not binding.id.startswith(("view.m", "help.")):
+            if binding.id and binding.description and active.enabled and binding.id not in views:
                 shown = KEYS.get(binding.key) or self.get_key_display(binding)
                 perform = partial(self.run_action, binding.action, active.node)
                 yield SystemCommand(binding.description, f"key {shown}", perform)
@@ -239,16 +240,22 @@ class Inspector(App[None]):
             super()._handle_exception(error)
 
 
-def run(path: Path) -> int:
-    """Shows the database until the user quits; the exit status. What is wrong is said on standard error."""
+def run(path: Path, keys: Mapping[str, str] | None = None) -> int:
+    """Shows the database until the user quits; the exit status. What is wrong is said on standard error.
+
+    ``keys`` are other keys than the usual ones, by the id of what they do.
+    """
+    from traceaudit_tui import keymap  # noqa: PLC0415 -- which knows every screen, and this app
+
     try:
         app = Inspector(path)
+        app.set_keymap(keymap.read(keys or {}))
+    except ValueError as error:
+        print(f"traceaudit: {error}", file=sys.stderr)
+        return BAD_INPUT if isinstance(error, NotAnAuditError) else WRONG_USE
     except FileNotFoundError as error:
         print(f"traceaudit: {error}", file=sys.stderr)
         return WRONG_USE
-    except NotAnAuditError as error:
-        print(f"traceaudit: {error}", file=sys.stderr)
-        return BAD_INPUT
     if not (sys.__stdin__ and sys.__stdin__.isatty() and sys.__stderr__ and sys.__stderr__.isatty()):
         print("traceaudit: the inspector needs a terminal; `traceaudit report` does not.", file=sys.stderr)
         return WRONG_USE

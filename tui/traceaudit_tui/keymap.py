@@ -1,0 +1,76 @@
+"""Which keys there are, and how the configuration changes them: ``[keys]``, what keys do by its id, and the keys."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from textual.binding import Binding
+from textual.dom import DOMNode
+from textual.keys import Keys, _character_to_key
+
+from traceaudit.safe import safe
+from traceaudit_tui.app import Inspector
+from traceaudit_tui.screens.base import AuditScreen
+from traceaudit_tui.screens.copying import CopyScreen
+from traceaudit_tui.screens.help import HelpScreen
+from traceaudit_tui.screens.reading import TextScreen
+from traceaudit_tui.screens.rule import RuleScreen
+from traceaudit_tui.widgets.outcome_grid import OutcomeGrid
+from traceaudit_tui.widgets.pager import Pager
+from traceaudit_tui.widgets.row_list import RowList
+
+_NAMED = {each.value for each in Keys if not each.value.startswith("<")}
+_MODIFIERS = ("ctrl+", "shift+", "alt+", "super+", "meta+", "hyper+")
+
+
+def bindings() -> dict[str, Binding]:
+    """Every key that can be changed, by the id of what it does; where several screens share an id, the first."""
+    found: dict[str, Binding] = {}
+    for owner in _owners():
+        for binding in vars(owner).get("BINDINGS", ()):
+            if isinstance(binding, Binding) and binding.id:
+                found.setdefault(binding.id, binding)
+    return found
+
+
+def _owners() -> Iterator[type[DOMNode]]:
+    roots: list[type[Any]] = [Inspector, AuditScreen, RowList, OutcomeGrid, Pager]
+    roots += [TextScreen, CopyScreen, RuleScreen, HelpScreen]
+    for root in roots:
+        yield root
+        yield from _below(root)
+
+
+def _below(owner: type[Any]) -> Iterator[type[Any]]:
+    for each in owner.__subclasses__():
+        yield each
+        yield from _below(each)
+
+
+def read(keys: Mapping[str, str]) -> dict[str, str]:
+    """The keymap that a configuration asks for. Raises ValueError with what is wrong, for people."""
+    known = bindings()
+    keymap: dict[str, str] = {}
+    for id_, text in keys.items():
+        if id_ not in known:
+            close = difflib.get_close_matches(id_, known, n=1)
+            hint = f": did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(known))}"
+            raise ValueError(f"keys: there is no {safe(id_, 60)}{hint}")
+        # A comma parts keys, and is itself called comma.
+        named = [key.strip() for key in text.split(",")]
+        for key in named:
+            if not _is_key(key):
+                raise ValueError(f"keys: {safe(id_)}: {safe(key, 60)!r} is no key: write j, F, ctrl+n, f5 or pagedown")
+        keymap[id_] = ",".join(named)
+    return keymap
+
+
+def _is_key(key: str) -> bool:
+    bare = key
+    while bare.startswith(_MODIFIERS):
+        bare = bare.partition("+")[2]
+    if len(bare) == 1:
+        return bare.isprintable() and bare != " "
+    return key in _NAMED or bare in _NAMED or bare in {_character_to_key(chr(code)) for code in range(0x21, 0x7F)}
