@@ -157,3 +157,14 @@ async def test_a_rule_of_another_version_has_no_page(audit_db: Path) -> None:
         await settle(pilot)
         await press(pilot, "2", "G", "k", "enter", "r")
         assert "This version of traceaudit has no page for ZZ999" in text(pilot)
+
+
+async def test_what_envoy_would_do_is_told(audit_db: Path) -> None:
+    async with Inspector(audit_db).run_test(size=(120, 100)) as pilot:
+        await settle(pilot)
+        await press(pilot, "2", "enter")
+        shown = text(pilot)
+        assert "what Envoy does with it" in shown
+        assert "↻ restarted by OpenTelemetry" in shown
+        await press(pilot, "G", "escape", "G", "enter")
+        assert "what Envoy does with it" not in text(pilot)

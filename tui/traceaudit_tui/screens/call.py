@@ -15,6 +15,7 @@ from traceaudit_tui.rows import Exchange
 from traceaudit_tui.screens.base import AuditScreen, Subject
 from traceaudit_tui.screens.opening_findings import first_finding, open_finding
 from traceaudit_tui.signs import MUTED, Part, clock, name, outcome_part, request_text
+from traceaudit_tui.widgets.envoy import EnvoyVerdicts
 from traceaudit_tui.widgets.evidence import Evidence
 from traceaudit_tui.widgets.header_comparison import HeaderComparison
 from traceaudit_tui.widgets.lines import Lines, flowed, wrapped
@@ -60,10 +61,11 @@ class CallScreen(AuditScreen):
         self._head = CallHead()
         self._comparison = HeaderComparison()
         self._evidence = Evidence()
+        self._envoy = EnvoyVerdicts()
 
     def body(self) -> Iterable[Widget]:
         """All in one page."""
-        yield Pager(self._head, self._comparison, self._evidence, id="case")
+        yield Pager(self._head, self._comparison, self._evidence, self._envoy, id="case")
 
     def update_view(self) -> None:
         """Reads the call anew."""
@@ -81,8 +83,10 @@ class CallScreen(AuditScreen):
         self._head.chunks += [[(f"finding {name(code)}", "bold $text-error")] for code in call.faults.split()]
         self._head.changed()
         left = audit.headers(self._inbound.id) if self._inbound else []
-        self._comparison.show(self._inbound, call, left, audit.headers(call.id), judged)
+        right = audit.headers(call.id)
+        self._comparison.show(self._inbound, call, left, right, judged)
         self._evidence.show(call, candidates, total)
+        self._envoy.show(left, right)
 
     def action_finding(self) -> None:
         """The finding that the call is an occurrence of."""

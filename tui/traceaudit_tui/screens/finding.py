@@ -29,6 +29,7 @@ from traceaudit_tui.signs import (
     probability_text,
     severity_sign,
 )
+from traceaudit_tui.widgets.envoy import EnvoyVerdicts
 from traceaudit_tui.widgets.evidence import Evidence
 from traceaudit_tui.widgets.finding_facts import facts
 from traceaudit_tui.widgets.header_comparison import HeaderComparison
@@ -98,6 +99,7 @@ class FindingScreen(AuditScreen):
         self._head = FindingHead()
         self._comparison = HeaderComparison()
         self._evidence = Evidence()
+        self._envoy = EnvoyVerdicts()
         self._inbound: Exchange | None = None
         self._call_id: str | None = call_id or finding.outbound_id
 
@@ -114,7 +116,7 @@ class FindingScreen(AuditScreen):
     def body(self) -> Iterable[Widget]:
         """The case on the left, the rule's page beside it where there is room."""
         yield Horizontal(
-            Pager(self._head, self._comparison, self._evidence, id="case"),
+            Pager(self._head, self._comparison, self._evidence, self._envoy, id="case"),
             RulePage(id="page"),
             id="finding",
         )
@@ -166,6 +168,7 @@ class FindingScreen(AuditScreen):
             self._inbound = inbound
             self._comparison.show(inbound, None, audit.headers(inbound.id) if inbound else [], [], [])
             self._evidence.show(None, [], 0)
+            self._envoy.show([], None)
             self._head.occurrence = []
             self._head.changed()
             return
@@ -173,8 +176,10 @@ class FindingScreen(AuditScreen):
         self._inbound = candidates[0].inbound if candidates else None
         left = audit.headers(self._inbound.id) if self._inbound else []
         self._comparison.display = True
-        self._comparison.show(self._inbound, call, left, audit.headers(call.id), audit.judged(call.id))
+        right = audit.headers(call.id)
+        self._comparison.show(self._inbound, call, left, right, audit.judged(call.id))
         self._evidence.show(call, candidates, total)
+        self._envoy.show(left, right)
         self._say_occurrence(call)
 
     def _say_occurrence(self, call: Exchange) -> None:
