@@ -61,6 +61,10 @@ bench: environment-dev $(BENCHMARKS:%=bench-%) ## Run the benchmarks with quick 
 $(BENCHMARKS:%=bench-%): bench-%: environment-dev
 	$(IN_VENV) $(PY) benchmarks/$*.py $(SETTINGS_$*)
 
+.PHONY: screenshots
+screenshots: environment ## Make the pictures in docs/screenshots from the demo
+	$(IN_VENV) $(PY) scripts/make-screenshots
+
 .PHONY: environment environment-dev
 environment: ## Make .venv, or bring it up to date, without running anything
 	@scripts/make-environment
