@@ -9,6 +9,7 @@ may start, so that a database of a million exchanges is followed in leisure.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import sys
 import time
@@ -256,7 +257,8 @@ def run(path: Path, keys: Mapping[str, str] | None = None) -> int:
     except FileNotFoundError as error:
         print(f"traceaudit: {error}", file=sys.stderr)
         return WRONG_USE
-    if not (sys.__stdin__ and sys.__stdin__.isatty() and sys.__stderr__ and sys.__stderr__.isatty()):
+    in_browser = "TEXTUAL_DRIVER" in os.environ  # textual-serve says so; it gives the app no terminal
+    if not in_browser and not (sys.__stdin__ and sys.__stdin__.isatty() and sys.__stderr__ and sys.__stderr__.isatty()):
         print("traceaudit: the inspector needs a terminal; `traceaudit report` does not.", file=sys.stderr)
         return WRONG_USE
     app.run()
