@@ -6,10 +6,13 @@ import hashlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,6 +28,32 @@ from traceaudit import redirection
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="connections are looked at in /proc")
 needs_redirection = pytest.mark.skipif(redirection.obstacle() is not None, reason=str(redirection.obstacle()))
+
+# Root becomes nobody, who may read what belongs to root (the interpreter may), and nothing else that others may not.
+_READS = "-all,+dac_read_search"
+NOBODY = [
+    "setpriv",
+    "--reuid=65534",
+    "--regid=65534",
+    "--clear-groups",
+    f"--inh-caps={_READS}",
+    f"--ambient-caps={_READS}",
+]
+if os.geteuid() != 0:
+    NOBODY = []
+
+
+def no_pod() -> str:
+    """Why an unprivileged process cannot make a pod here; empty: it can."""
+    if NOBODY and shutil.which("setpriv") is None:
+        return "there is no setpriv to become nobody with"
+    ask = "from traceaudit import pod; print(pod.obstacle() or '')"
+    root = Path(__file__).parent.parent
+    done = subprocess.run([*NOBODY, sys.executable, "-c", ask], cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or done.stderr.strip()[-200:]
+
+
+needs_pods = pytest.mark.skipif("no_pod()", reason="no pod can be made here without root")
 
 BYPASS = "error     CP001 upstream-bypasses-proxy"
 KINDS = ("default", "bare", "grpc", "tls", "localhost", "ip6", "websocket")
@@ -56,12 +85,17 @@ def upstreams(folder: Path) -> Iterator[dict[str, Backend]]:
 
 
 @contextmanager
-def audited(folder: Path, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[Live]:
+def audited(
+    folder: Path, *options: str, environ: Mapping[str, str] | None = None, as_nobody: bool = False
+) -> Iterator[Live]:
     inbound, port = free_port(), free_port()
-    words = [sys.executable, "-m", "traceaudit", "run", "--db", "audit.db", "--outbound", "0"]
-    words += ["--inbound", f"{inbound}:{port}", *options, "--"]
+    words = [*(NOBODY if as_nobody else []), sys.executable, "-m", "traceaudit", "run", "--db", "audit.db"]
+    words += ["--outbound", "0", "--inbound", f"{inbound}:{port}", *options, "--"]
+    binary = build(["callers"])["callers"]
+    if as_nobody:
+        binary = Path(shutil.copy(binary, folder))
     process = subprocess.Popen(
-        [*words, str(build(["callers"])["callers"]), "-listen", f"{LOOPBACK}:{port}"],
+        [*words, str(binary), "-listen", f"{LOOPBACK}:{port}"],
         cwd=folder,
         env={**environment(folder), **(environ or {})},
         stdout=subprocess.PIPE,
@@ -81,6 +115,17 @@ def audited(folder: Path, *options: str, environ: Mapping[str, str] | None = Non
         if process.poll() is None:
             process.terminate()
             process.wait(30)
+
+
+@contextmanager
+def nobodys_folder() -> Iterator[Path]:
+    """A folder that belongs to nobody, below none that only root may enter: in a pod nobody has such rights left."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        if NOBODY:
+            os.chown(folder, 65534, 65534)
+        yield folder
 
 
 def until(live: Live, beginning: str) -> str:
@@ -141,10 +186,14 @@ ROUTED = ("default", "grpc", "tls")
         ("env", {"default", "grpc", "tls"}),
         ("listeners", {"default", "bare", "grpc", "localhost", "websocket"}),
         pytest.param("redirect", set(KINDS), marks=needs_redirection),
+        pytest.param("pod", set(KINDS), marks=needs_pods),
     ],
+    ids=["env", "listeners", "redirect", "pod"],
 )
-def test_every_client_is_captured_or_reported(capture: str, captured: set[str], tmp_path: Path) -> None:
-    with upstreams(tmp_path) as backends:
+def test_every_client_is_captured_or_reported(capture: str, captured: set[str]) -> None:
+    in_pod = capture == "pod"
+    with nobodys_folder() as tmp_path, upstreams(tmp_path) as backends:
+        capture = "redirect" if in_pod else capture
         options, where = ["--capture", capture], {}
         if capture == "listeners":
             for kind in sorted(captured):
@@ -158,13 +207,14 @@ def test_every_client_is_captured_or_reported(capture: str, captured: set[str], 
         if capture == "redirect":
             where["grpc"] = "grpc.test:50051"
         trusted = {"SSL_CERT_FILE": str(tmp_path / "roots.pem")}
-        with audited(tmp_path, *options, environ=trusted) as live:
+        with audited(tmp_path, *options, environ=trusted, as_nobody=in_pod) as live:
+            assert in_pod == any(line.startswith("capture   redirect, in a pod") for line in live.said)
             for with_, to in calls(backends, where).values():
                 call(live, with_, to)
             for _ in range(len(KINDS) - len(captured)):
                 until(live, BYPASS)
         hosts = {kind: f"{'[::1]' if kind == 'ip6' else LOOPBACK}:{backends[kind].port}" for kind in KINDS}
-    paths, bypasses = seen(tmp_path)
+        paths, bypasses = seen(tmp_path)
     assert {kind for kind in KINDS if path_of(kind) in paths} == captured
     assert bypasses == {hosts[kind] for kind in KINDS if kind not in captured}
     assert live.status == (0 if len(captured) == len(KINDS) else 3)
@@ -243,6 +293,51 @@ def test_nothing_is_left_of_a_run_however_it_ends(how: signal.Signals, tmp_path:
             assert of_this_run[0] in redirection.leftovers()
             traceaudit("doctor", "--fix", cwd=tmp_path, check=None)
         assert [name for name in ours() if name in of_this_run] == []
+
+
+@needs_pods
+def test_in_a_pod_the_service_is_who_it_was_and_nothing_is_left(tmp_path: Path) -> None:
+    with nobodys_folder() as folder, running("upstream") as upstream:
+        with audited(folder, "--capture", "redirect", as_nobody=True) as live:
+            call(live, "bare", f"{upstream.url}/cell/bare")
+            callers = [pid for pid in descendants(live.process.pid) if name_of(pid) == "callers"]
+            uids = Path(f"/proc/{callers[0]}/status").read_text().split("Uid:")[1].split()[:4]
+            assert set(uids) == {"65534" if NOBODY else str(os.getuid())}
+            assert Path(f"/proc/{callers[0]}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+            everybody = descendants(live.process.pid)
+            live.process.kill()
+            live.process.wait(30)
+            deadline = time.monotonic() + 30
+            while any(is_alive(pid) for pid in everybody):
+                assert time.monotonic() < deadline
+        assert seen(folder)[0] == {"/cell/bare"}
+
+
+@needs_pods
+def test_in_a_pod_a_listener_in_front_of_an_upstream_can_be_called() -> None:
+    port = free_port()
+    with nobodys_folder() as folder, running("upstream") as upstream:
+        options = ["--capture", "redirect", "--upstream", f"inventory={port}:{upstream.port}"]
+        with audited(folder, *options, as_nobody=True) as live:
+            call(live, "bare", f"http://localhost:{port}/cell/bare")
+        lines = [json.loads(line) for line in traceaudit("export", "audit.db", cwd=folder).stdout.splitlines()]
+        assert [each["path"] for each in lines if each.get("direction") == "outbound"] == ["/cell/bare"]
+
+
+def descendants(pid: int) -> list[int]:
+    children = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*children, *(below for child in children for below in descendants(child))]
+
+
+def name_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 @needs_redirection

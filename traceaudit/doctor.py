@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from traceaudit import redirection
+from traceaudit import pod, redirection
 from traceaudit.config import Settings
 from traceaudit.connections import listener_of
 from traceaudit.listeners import Address, Listener
@@ -59,6 +59,12 @@ def redirects(*, vital: bool) -> Check:
     why = redirection.captures()
     if why is None:
         return Check("redirect", True, "the kernel redirects a process's connections; --capture redirect works")
+    in_pod = pod.obstacle()
+    if in_pod is None:
+        return Check("redirect", True, "in a network of the service's own, without root; --capture redirect works")
+    if redirection.is_root():
+        in_pod = why
+    why = in_pod
     reason, _, remedy = why.partition(": ")
     return Check("redirect", False, reason, remedy, vital=vital)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from traceaudit.listeners import LOOPBACK, Address
 from traceaudit.virtual_names import VirtualNames
@@ -36,10 +38,13 @@ class NameServer(asyncio.DatagramProtocol):
         self._asking: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, names: VirtualNames, resolvers: Sequence[Address]) -> NameServer:
-        """A server on a free port of the loopback interface."""
+    async def open(
+        cls, names: VirtualNames, resolvers: Sequence[Address], given: socket.socket | None = None
+    ) -> NameServer:
+        """A server on a socket that is given, or on a free port of the loopback interface."""
         loop = asyncio.get_running_loop()
-        _, server = await loop.create_datagram_endpoint(lambda: cls(names, resolvers), local_addr=(LOOPBACK, 0))
+        where: dict[str, Any] = {"sock": given} if given is not None else {"local_addr": (LOOPBACK, 0)}
+        _, server = await loop.create_datagram_endpoint(lambda: cls(names, resolvers), **where)
         return server
 
     @property

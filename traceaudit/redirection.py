@@ -69,6 +69,11 @@ def obstacle() -> str | None:
     return None
 
 
+def is_root() -> bool:
+    """Whether this process may do what root may."""
+    return os.geteuid() == 0
+
+
 def hierarchy(mounts: Path = Path("/proc/self/mounts")) -> Path | None:
     """Where cgroup v2 is mounted; ``None``: nowhere."""
     for line in mounts.read_text().splitlines():

@@ -186,8 +186,9 @@ def _preparation(enter: Callable[[], None] | None) -> Callable[[], None] | None:
     prctl = ctypes.CDLL(None).prctl
 
     def prepare() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if enter is not None:
             enter()
+        # Last: the kernel forgets it when a process becomes somebody else.
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     return prepare

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.proxy.layers import TCPLayer
 from mitmproxy.proxy.layers.modes import TransparentProxy
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tls import ClientHelloData
 
+from traceaudit.listeners import Address
+from traceaudit.protocols import BY_PORT
 from traceaudit.virtual_names import VirtualNames
 
 
@@ -27,16 +33,27 @@ class EagerTransparentProxy(TransparentProxy):
 class Redirected:
     """Leads connections to virtual addresses where the routes point; the request stays as it is."""
 
-    def __init__(self, names: VirtualNames) -> None:
+    def __init__(self, names: VirtualNames, own: Mapping[Address, Address] | None = None) -> None:
+        """``own``: our listeners in front of something, which a service in a network of its own reaches through us."""
         self._names = names
+        self._own = {(each.host, each.port): target for each, target in (own or {}).items()}
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """A connection to an upstream is about to be opened."""
         if data.server.address is None:
             return
-        real = self._names.real(*data.server.address[:2])
+        host, port = data.server.address[:2]
+        real = self._names.real(host, port) or self._own.get((host, port))
         if real is not None:
             data.server.address = (real.host, real.port)
+            data.server.error = None  # mitmproxy refuses to call its own listeners
+
+    def next_layer(self, nextlayer: NextLayer) -> None:
+        """Lets a database's or a broker's bytes pass as they are, whatever they look like."""
+        context = nextlayer.context
+        redirected = isinstance(context.layers[0], TransparentProxy)
+        if redirected and context.server.address is not None and context.server.address[1] in BY_PORT:
+            nextlayer.layer = TCPLayer(context, ignore=True)
 
     def tls_clienthello(self, data: ClientHelloData) -> None:
         """The connection to the upstream is open before the client speaks, and waits for its own handshake."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -40,12 +41,21 @@ class Sidecar(Master):
     """The master; its listeners have ports of their own (mitmproxy refuses two that listen on any port, 0)."""
 
     def __init__(
-        self, listeners: Sequence[Listener], addons: Iterable[object], *, certificates: Path, trusted: Path | None
+        self,
+        listeners: Sequence[Listener],
+        addons: Iterable[object],
+        *,
+        certificates: Path,
+        trusted: Path | None,
+        redirected: Sequence[socket.socket] = (),
     ) -> None:
+        """``redirected`` are listening sockets of another network, for redirected connections as well."""
         super().__init__(Options(), with_termlog=False)
         self.addons = FixedAddons(self)
         self.proxyserver = Proxyserver()
         self.listeners = listeners
+        self._redirected = redirected
+        self._inside: list[asyncio.Server] = []
         # Of those that hear `next_layer` the first that knows decides, of those that hear of a handshake the last.
         self.addons.add(Core(), self.proxyserver, TlsConfig(), *addons, NextLayer())
         self.options.update(
@@ -70,11 +80,18 @@ class Sidecar(Master):
                 self.problem = ListenError(f"cannot listen on {listener.listen}: {server.last_exception}")
                 self.should_exit.set()
                 break
+            if listener.kind is Kind.REDIRECT:
+                # They are closed by who opened them; mitmproxy's own are closed with their mode.
+                self._inside += [
+                    await asyncio.start_server(server.handle_stream, sock=each) for each in self._redirected
+                ]
         await super().running()
         self.listening.set()
 
     async def done(self) -> None:
         """Closes the listeners and what is still open before the addons are told that it is over."""
+        for server in self._inside:
+            server.close()
         await self.proxyserver.servers.update([])
         connections = self.proxyserver.connections
         for connection in list(connections.values()):

@@ -20,7 +20,7 @@ from pathlib import Path
 from traceaudit import listeners
 from traceaudit.audit import Audit
 from traceaudit.commands import telling
-from traceaudit.commands.capturing import Capturing, chosen_capture, listeners_for
+from traceaudit.commands.capturing import ENVIRONMENT, Capturing, Way, chosen_way, listeners_for
 from traceaudit.commands.reading import chosen
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
 from traceaudit.commands.telling import Announcer, announce_bypass, say, say_what_listens, service_line
@@ -56,7 +56,7 @@ class Plan:
     command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     quiet: bool = False
-    capture: Capture = Capture.ENV
+    way: Way = ENVIRONMENT
 
     @property
     def target(self) -> Address | None:
@@ -87,12 +87,12 @@ def plan_of(settings: Settings, command: Sequence[str] = (), *, quiet: bool = Fa
             "where does the service listen? Say --inbound LISTEN:TARGET, for example --inbound 15006:8080: clients call"
             " 15006, the service listens on 8080"
         )
-    capture = chosen_capture(settings, starts=bool(command))
+    way = chosen_way(settings, starts=bool(command))
     try:
-        places = listeners_for(settings, capture)
+        places = listeners_for(settings, way)
     except ValueError as error:
         raise UsageFailure(str(error)) from error
-    return Plan(settings, places, command, quiet=quiet, capture=capture)
+    return Plan(settings, places, command, quiet=quiet, way=way)
 
 
 def audit(plan: Plan, work: Work | None = None) -> Outcome:
@@ -110,7 +110,8 @@ class LiveAudit:
 
     def __init__(self, plan: Plan, work: Work | None) -> None:
         settings = plan.settings
-        self._plan = plan
+        self._capturing = Capturing(plan.way, settings, plan.listeners)
+        plan = self._plan = replace(plan, listeners=self._capturing.places)
         self._work = work
         self._clock = Clock()
         started_ns = self._clock.now_ns()
@@ -130,24 +131,25 @@ class LiveAudit:
         )
         gate = [Isolation(directions, settings.grace_ms / 1000)] if settings.isolate else []
         names = ServiceNames({name: listeners.address(text) for name, text in settings.routes.items()}, directions)
-        self._capturing = Capturing(plan.capture, settings, plan.listeners)
         peers = Peers()
         self._watch = Watch(
             settings,
             self._core.findings,
             self._writer,
             self._clock.now_ns,
-            capture=plan.capture,
-            listening=plan.listeners,
+            capture=plan.way.capture,
+            listening=self._capturing.listening,
             environment=plan.environment,
             came_through=peers.__contains__,
             say=None if plan.quiet else announce_bypass,
         )
+        redirected = Redirected(self._capturing.names, self._capturing.fronts)
         self._sidecar = Sidecar(
             plan.listeners,
-            [peers, CleartextHTTP2(), *gate, Streaming(), recorder, names, Redirected(self._capturing.names)],
+            [peers, CleartextHTTP2(), *gate, Streaming(), recorder, names, redirected],
             certificates=self._folder,
             trusted=self._roots,
+            redirected=self._capturing.sockets,
         )
         self._service: Service | None = None
         self._stop = asyncio.Event()
@@ -206,7 +208,7 @@ class LiveAudit:
     def _say_what_listens(self) -> None:
         plan = self._plan
         if not plan.quiet:
-            environment = plan.capture is Capture.ENV
+            environment = plan.way.capture is Capture.ENV
             say_what_listens(plan.listeners, plan.settings.db, starts=bool(plan.command), environment=environment)
 
     async def _until_the_end(self) -> None:
@@ -258,7 +260,7 @@ def _looked_at(plan: Plan) -> Plan:
             continue
         places.append(_with_port(each))
     plan = replace(plan, listeners=places)
-    if plan.command and plan.target is not None and asyncio.run(answers(plan.target)):
+    if plan.command and plan.target is not None and not plan.way.in_pod and asyncio.run(answers(plan.target)):
         raise UsageFailure(
             f"something listens on {plan.target} already, so {plan.command[0]} could not; stop it, or use"
             " `traceaudit proxy` to audit what is running there"

@@ -47,7 +47,7 @@ _CAPTURE = (
     click.option(
         "--capture",
         type=click.Choice(CAPTURE),
-        help="How calls are captured: by HTTP_PROXY, by --upstream alone, by the kernel (Linux, root), or the best"
+        help="How calls are captured: by HTTP_PROXY, by --upstream alone, by the kernel (Linux), or the best"
         " that works.  [env]",
     ),
     click.option(

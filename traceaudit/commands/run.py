@@ -18,7 +18,7 @@ Examples:
 
 The service gets HTTP_PROXY and HTTPS_PROXY. Go sends no call to localhost through a proxy: give each upstream on
 localhost a listener of its own with --upstream, and let the service call that. Or let the kernel send every connection
-of the service through the audit, as in a mesh: --capture redirect (Linux, root)."""
+of the service through the audit, as in a mesh: --capture redirect (Linux; best as root)."""
 
 
 @click.command("run", epilog=_EPILOG)

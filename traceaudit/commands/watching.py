@@ -14,7 +14,7 @@ from traceaudit.config import Settings
 from traceaudit.connections import Processes, Watcher, listener_of
 from traceaudit.coverage import Capture, Coverage, Expectation
 from traceaudit.findings import Finding, FindingsBook
-from traceaudit.listeners import Address, Listener
+from traceaudit.listeners import Address
 from traceaudit.protocols import named_in
 from traceaudit.rules import select
 from traceaudit.store.writer import AuditWriter
@@ -52,7 +52,7 @@ class Watch:
         now_ns: Callable[[], int],
         *,
         capture: Capture = Capture.ENV,
-        listening: Sequence[Listener],
+        listening: Sequence[Address],
         environment: Mapping[str, str],
         came_through: Callable[[Address], bool],
         say: Callable[[Finding], None] | None = None,
@@ -61,7 +61,7 @@ class Watch:
             book,
             select(settings.select, settings.ignore),
             capture=capture,
-            listening=[each.listen for each in listening],
+            listening=listening,
             came_through=came_through,
             named=dict(named_in(environment)),
             expectation=expectation(settings),

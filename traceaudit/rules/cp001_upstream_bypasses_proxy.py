@@ -35,10 +35,10 @@ What is unknown is what it will find in it.
 
 ## How to fix it
 
-On Linux, as root, let the kernel redirect every connection, as Istio's init container does; nothing has to be changed:
+On Linux, let the kernel redirect every connection, as Istio's init container does; nothing has to be changed:
 
 ```sh
-sudo traceaudit run --capture redirect --inbound 15006:8080 -- ./my-service
+traceaudit run --capture redirect --inbound 15006:8080 -- ./my-service
 ```
 
 Or give the upstream a listener of its own, and let the service call that:
