@@ -33,6 +33,7 @@ class InspectorServer(Server):
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((HOST, port))
+        self._socket.listen()  # before the address is printed, so that it can be opened at once
         bound = int(self._socket.getsockname()[1])
         command = shlex.join([sys.executable, "-m", "traceaudit", "tui", str(path.absolute())])
         super().__init__(command, host=HOST, port=bound, title="traceaudit")
