@@ -6,6 +6,8 @@ as soon as the client's preface is seen. https://www.rfc-editor.org/rfc/rfc9113#
 
 from __future__ import annotations
 
+from mitmproxy.exceptions import AddonHalt
+from mitmproxy.http import HTTPFlow
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers import HttpLayer
 from mitmproxy.proxy.layers.http import HTTPMode
@@ -13,7 +15,9 @@ from mitmproxy.proxy.layers.modes import HttpProxy
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_ENOUGH = len(b"PRI * HTTP/2.0")
+_ENOUGH = b"PRI * HTTP/2.0"
+
+_OFFER = (b"upgrade", b"http2-settings")
 
 
 class CleartextHTTP2:
@@ -24,7 +28,10 @@ class CleartextHTTP2:
         context = nextlayer.context
         if nextlayer.layer is not None or context.client.tls:
             return
-        if nextlayer.data_client()[:_ENOUGH] != PREFACE[:_ENOUGH]:
+        begun = nextlayer.data_client()[: len(_ENOUGH)]
+        if begun and begun != _ENOUGH and _ENOUGH.startswith(begun):
+            raise AddonHalt  # Nobody may decide yet; this is asked again when there is more.
+        if begun != _ENOUGH:
             return
         context.client.alpn = context.server.alpn = b"h2"
         if isinstance(context.layers[0], HttpProxy) and len(context.layers) > 1:
@@ -35,3 +42,20 @@ class CleartextHTTP2:
         """A cleartext connection has no ALPN of its own: it speaks what the client speaks."""
         if data.client.alpn == b"h2" and not data.client.tls and not data.server.tls:
             data.server.alpn = b"h2"
+
+    def requestheaders(self, flow: HTTPFlow) -> None:
+        """Declines the offer to go on in HTTP/2, which a server is free to ignore: nothing after it could be audited.
+
+        "A server that does not support "h2c" can ignore it", and a proxy has to remove both fields.
+        https://www.rfc-editor.org/rfc/rfc7540#section-3.2
+        """
+        headers = flow.request.headers
+        if headers.get("upgrade", "").lower() != "h2c":
+            return
+        headers.fields = tuple(field for field in headers.fields if field[0].lower() not in _OFFER)
+        options = [
+            each for each in headers.get("connection", "").split(",") if each.strip().lower().encode() not in _OFFER
+        ]
+        headers["connection"] = ",".join(options)
+        if not options:
+            del headers["connection"]

@@ -11,13 +11,13 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mitmproxy.connection import Address
 from mitmproxy.http import HTTPFlow
 
 from traceaudit.audit import Audit, Verdict
-from traceaudit.exchange import Direction, Exchange
+from traceaudit.exchange import Direction, Exchange, Header
 from traceaudit.formats import Format
 from traceaudit.store.writer import AuditWriter, DuplicateExchangeError
 from traceaudit_addons.directions import Directions
@@ -90,17 +90,24 @@ class Recorder:
             if exchange is None or flow.response is None:
                 return
             exchange.response_started_ns = self._clock.now_ns()
-            exchange.status = flow.response.status_code
-            exchange.response_headers = headers_of(flow.response.headers.fields)
+            headers = headers_of(flow.response.headers.fields)
+            status = grpc_status(headers)
+            exchange.status = flow.response.status_code if status is None else status
+            exchange.response_headers = headers
             exchange.server_address = _address(flow.server_conn.peername)
             self._writer.change(exchange)
         except Exception as error:
             self._failed("a response was not recorded", error)
         await self._commit_together()
 
-    def response(self, flow: HTTPFlow) -> None:
-        """A response has passed to its last byte."""
+    async def response(self, flow: HTTPFlow) -> None:
+        """A response has passed to the last byte of its body; its trailers go on when they are on the disk."""
+        trailers = flow.response.trailers if flow.response is not None else None
+        if trailers is not None:
+            self._take_trailers(flow, headers_of(trailers.fields))
         self._end(flow, None)
+        if trailers is not None:
+            await self._commit_together()
 
     def error(self, flow: HTTPFlow) -> None:
         """An exchange broke off."""
@@ -144,6 +151,15 @@ class Recorder:
         self._writer.begin(exchange, verdict)
         if verdict is not None and self._watch is not None:
             self._watch(verdict)
+
+    def _take_trailers(self, flow: HTTPFlow, trailers: list[Header]) -> None:
+        exchange: Exchange | None = flow.metadata.get(_EXCHANGE)
+        if exchange is None or exchange.ended_ns is not None:
+            return
+        exchange.response_headers += trailers
+        status = grpc_status(trailers)
+        if status is not None:
+            exchange.status = status
 
     def _end(self, flow: HTTPFlow, error: str | None) -> None:
         try:
@@ -206,6 +222,18 @@ class Recorder:
         if kind not in self._said and len(self._said) < 100:
             self._said.add(kind)
             logger.error("%s; the traffic goes on", kind, exc_info=logger.isEnabledFor(logging.DEBUG))
+
+
+def grpc_status(headers: Iterable[Header]) -> int | None:
+    """The status of a gRPC call, from its trailers, or from the headers of a response that has nothing else.
+
+    ``None``: the call has none, or is no gRPC. The codes end at 16, far below the least of HTTP's.
+    https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
+    """
+    for name, value in headers:
+        if name.lower() == "grpc-status" and value.isdecimal() and len(value) <= 2:
+            return int(value)
+    return None
 
 
 def _authority(flow: HTTPFlow) -> str:

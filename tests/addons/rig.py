@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,8 +135,9 @@ async def sidecar(
     mint: str = "missing",
     isolate_s: float | None = None,
     audit: Audit | None = None,
+    first: Sequence[object] = (),
 ) -> AsyncIterator[Rig]:
-    """The sidecar around a service, as the commands put it together."""
+    """The sidecar around a service, as the commands put it together; ``first`` are addons that hear of all before."""
     places = [listeners.inbound(f"{free_port()}:{service.port}"), listeners.proxy(str(free_port()))]
     clock = Clock()
     grace_ns = GRACE_NS if isolate_s is None else int(isolate_s * 1e9)
@@ -149,7 +150,7 @@ async def sidecar(
     gate = [] if isolate_s is None else [Isolation(directions, isolate_s)]
     authority = folder / "authority"
     authority.mkdir()
-    addons = [CleartextHTTP2(), *gate, Streaming(), recorder, ServiceNames(routes or {}, directions)]
+    addons = [*first, CleartextHTTP2(), *gate, Streaming(), recorder, ServiceNames(routes or {}, directions)]
     master = Sidecar(places, addons, certificates=authority, trusted=certificates.system_roots(os.environ))
     running = asyncio.create_task(master.run())
     await master.listening.wait()
@@ -160,6 +161,13 @@ async def sidecar(
         master.should_exit.set()
         await running
         writer.conclude(audit, clock.now_ns())
+
+
+async def drained(rig: Rig, count: int) -> None:
+    """Returns when so many exchanges have ended, on the disk."""
+    async with asyncio.timeout(20):
+        while len([each for each in rig.exchanges() if each.ended_ns]) < count:
+            await asyncio.sleep(0)
 
 
 def free_port() -> int:

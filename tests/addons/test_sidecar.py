@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.addons.rig import OK, Request, Rig, get, send, server, sidecar
+from tests.addons.rig import OK, Request, drained, get, send, server, sidecar
 from traceaudit.audit import Audit, Verdict
 from traceaudit.exchange import Direction, Exchange
 from traceaudit.formats import Format
@@ -230,12 +230,6 @@ async def test_the_gate_lets_one_request_in_at_a_time_until_its_late_calls_are_d
     assert most == 1
     methods = rig.scalar("select group_concat(distinct method) from links where rank = 1")
     assert methods == "isolated"
-
-
-async def drained(rig: Rig, count: int) -> None:
-    async with asyncio.timeout(20):
-        while len([each for each in rig.exchanges() if each.ended_ns]) < count:
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("part", ["x-request-id", "b3"])

@@ -124,7 +124,8 @@ class AuditWriter:
         self._escaping = False
         self._said = (0, 0)
         self._new: dict[str, Exchange] = {}
-        self._open: dict[str, Exchange] = {}
+        self._open: dict[str, int] = {}
+        """Exchanges on the disk that have not ended, and how many of their response's header fields are there."""
         self._changed: dict[str, Exchange] = {}
         self._verdicts: list[Verdict] = []
         self._findings: dict[int, Finding] = {}
@@ -197,9 +198,10 @@ class AuditWriter:
             finally:
                 self._escaping = False
         self._edge_ids, self._finding_ids, self._said = edge_ids, finding_ids, said
-        self._open.update((id_, each) for id_, each in self._new.items() if each.ended_ns is None)
-        for id_, exchange in self._changed.items():
-            if exchange.ended_ns is not None:
+        for id_, exchange in (self._new | self._changed).items():
+            if exchange.ended_ns is None:
+                self._open[id_] = len(exchange.response_headers)
+            else:
                 self._open.pop(id_, None)
         self._forget()
 
@@ -354,10 +356,11 @@ class AuditWriter:
     def _write_changes(self) -> None:
         headers: list[Row] = []
         for exchange in self._changed.values():
-            if exchange.response_started_ns is not None and exchange.id in self._open and exchange.response_headers:
-                headers += self._headers(exchange.id, "response", exchange.response_headers)
-        # A response is told when it starts and again when it ends.
-        self._many(_INSERT_HEADER + " on conflict do nothing", headers)
+            # A response is told when it starts and again when it ends, perhaps with trailers then.
+            written = self._open.get(exchange.id)
+            if written is not None and written < len(exchange.response_headers):
+                headers += self._headers(exchange.id, "response", exchange.response_headers, written)
+        self._many(_INSERT_HEADER, headers)
         self._many(_UPDATE_EXCHANGE, [_CHANGED(each) for each in self._changed.values()])
 
     def _write_edges(self) -> dict[int, int]:
@@ -438,11 +441,11 @@ class AuditWriter:
         route = route_of(each.method, each.path)
         return (each.id, self.run_id, each.direction.value, *_REQUEST(each), route, *_REST(each), minted)
 
-    def _headers(self, id_: str, side: str, headers: Sequence[Header]) -> list[Row]:
+    def _headers(self, id_: str, side: str, headers: Sequence[Header], written: int = 0) -> list[Row]:
         redact = self._redact
         return [
             (id_, side, position, name, "", 1) if name.lower() in redact else (id_, side, position, name, value, 0)
-            for position, (name, value) in enumerate(headers)
+            for position, (name, value) in enumerate(headers[written:], written)
         ]
 
     def _finding(self, each: Finding, id_: int, edge_id: int) -> Row:

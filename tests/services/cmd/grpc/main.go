@@ -1,0 +1,171 @@
+// Command grpc is a shop that speaks gRPC without TLS, instrumented with OpenTelemetry.
+//
+// shop.v1.Shop has methods of all four kinds, whose messages are strings: Echo, Collect, List and Talk answer what they
+// are sent; Fail answers with the code that it is sent; Wait takes until it is cancelled, and Ended tells how a Wait ended.
+// Forward calls the upstream's Echo with the context of its own call, Drop does so without.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"traceaudit.test/services/internal/service"
+)
+
+type text = wrapperspb.StringValue
+
+const echo = "/shop.v1.Shop/Echo"
+
+// ended has how each Wait ended.
+var ended = make(chan string, 100)
+
+func main() {
+	flag.Parse()
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	provider := trace.NewTracerProvider(trace.WithSampler(trace.ParentBased(trace.AlwaysSample())))
+	defer provider.Shutdown(context.Background())
+	otel.SetTracerProvider(provider)
+
+	server := grpc.NewServer(grpc.StatsHandler(otelgrpc.NewServerHandler()))
+	server.RegisterService(&grpc.ServiceDesc{
+		ServiceName: "shop.v1.Shop",
+		HandlerType: (*any)(nil),
+		Methods: []grpc.MethodDesc{
+			unary("Echo", answer),
+			unary("Fail", fail),
+			unary("Wait", wait),
+			unary("Ended", func(ctx context.Context, _ *text) (*text, error) {
+				select {
+				case how := <-ended:
+					return wrapperspb.String(how), nil
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			}),
+			unary("Forward", call(grpc.WithStatsHandler(otelgrpc.NewClientHandler()))),
+			unary("Drop", call()),
+		},
+		Streams: []grpc.StreamDesc{
+			{StreamName: "Collect", Handler: collect, ClientStreams: true},
+			{StreamName: "List", Handler: list, ServerStreams: true},
+			{StreamName: "Talk", Handler: talk, ServerStreams: true, ClientStreams: true},
+		},
+	}, nil)
+	service.Until(func(listener net.Listener) error { return server.Serve(listener) }, server.GracefulStop)
+}
+
+// unary is a method of one message each way.
+func unary(name string, do func(context.Context, *text) (*text, error)) grpc.MethodDesc {
+	return grpc.MethodDesc{MethodName: name, Handler: func(
+		_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor,
+	) (any, error) {
+		in := new(text)
+		if err := decode(in); err != nil {
+			return nil, err
+		}
+		return do(ctx, in)
+	}}
+}
+
+func answer(ctx context.Context, in *text) (*text, error) {
+	grpc.SetHeader(ctx, metadata.Pairs("x-header", "first"))
+	grpc.SetTrailer(ctx, metadata.Pairs("x-trailer", "last"))
+	return wrapperspb.String("re: " + in.Value), nil
+}
+
+func fail(_ context.Context, in *text) (*text, error) {
+	code, err := strconv.ParseUint(in.Value, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	return nil, status.Error(codes.Code(code), "no such product: thé")
+}
+
+func wait(ctx context.Context, _ *text) (*text, error) {
+	_, limited := ctx.Deadline()
+	<-ctx.Done()
+	ended <- fmt.Sprintf("%v, limited: %t", errors.Is(ctx.Err(), context.Canceled), limited)
+	return nil, status.FromContextError(ctx.Err()).Err()
+}
+
+// call makes calls of Echo; grpc-go goes through a proxy only if HTTPS_PROXY names it.
+func call(options ...grpc.DialOption) func(context.Context, *text) (*text, error) {
+	if *service.Upstream == "" {
+		return func(context.Context, *text) (*text, error) {
+			return nil, status.Error(codes.FailedPrecondition, "no -upstream")
+		}
+	}
+	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := grpc.NewClient(strings.TrimPrefix(*service.Upstream, "http://"), options...)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return func(ctx context.Context, in *text) (*text, error) {
+		out := new(text)
+		return out, connection.Invoke(ctx, echo, in, out)
+	}
+}
+
+func collect(_ any, stream grpc.ServerStream) error {
+	var all []string
+	for {
+		in := new(text)
+		if err := stream.RecvMsg(in); errors.Is(err, io.EOF) {
+			return stream.SendMsg(wrapperspb.String(strings.Join(all, " ")))
+		} else if err != nil {
+			return err
+		}
+		all = append(all, in.Value)
+	}
+}
+
+func list(_ any, stream grpc.ServerStream) error {
+	in := new(text)
+	if err := stream.RecvMsg(in); err != nil {
+		return err
+	}
+	for _, word := range strings.Fields(in.Value) {
+		if err := stream.SendMsg(wrapperspb.String(word)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// talk answers each message, and ends with an error when it is told to, whatever the client still has to say.
+func talk(_ any, stream grpc.ServerStream) error {
+	for {
+		in := new(text)
+		if err := stream.RecvMsg(in); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if in.Value == "enough" {
+			return status.Error(codes.ResourceExhausted, http.StatusText(http.StatusTooManyRequests))
+		}
+		if err := stream.SendMsg(wrapperspb.String("re: " + in.Value)); err != nil {
+			return err
+		}
+	}
+}
