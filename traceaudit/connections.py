@@ -18,13 +18,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from traceaudit.coverage import Connection
 from traceaudit.listeners import Address
-from traceaudit.protocols import named_in
+from traceaudit.protocols import Protocol, named_in
 
 PROC = Path("/proc")
 
@@ -38,8 +38,7 @@ _SURE = 2
 _PROXY = frozenset({"http_proxy", "https_proxy", "no_proxy"})
 
 
-@dataclass(frozen=True, slots=True)
-class Socket:
+class Socket(NamedTuple):
     """One line of a table of sockets, undecoded."""
 
     local: str
@@ -49,10 +48,10 @@ class Socket:
 
 
 def parse(table: str) -> Iterator[Socket]:
-    """The sockets of /proc/net/tcp or tcp6; a line that is cut off is passed over."""
+    """The sockets of /proc/net/tcp or tcp6 that are listening or open; a line that is cut off is passed over."""
     for line in table.splitlines()[1:]:
         fields = line.split(None, 10)
-        if len(fields) > 9 and fields[9].isdecimal():
+        if len(fields) > 9 and (fields[3] in _OPEN or fields[3] == _LISTEN) and fields[9].isdecimal():
             yield Socket(fields[1], fields[2], fields[3], int(fields[9]))
 
 
@@ -161,6 +160,7 @@ class Watcher:
         listening = {_port(each.local): each.inode for each in sockets if each.state == _LISTEN}
         self._listened |= listening.keys()
         ends = {address(each.remote): address(each.local) for each in sockets if each.state in _OPEN}
+        told = {pid: self._told(pid) for pid in {owners[each.inode] for each in mine}}
         for each in mine:
             local, remote, pid = address(each.local), address(each.remote), owners[each.inode]
             here = remote.host == local.host or ipaddress.ip_address(remote.host).is_loopback
@@ -171,17 +171,24 @@ class Watcher:
                 continue  # Who listened is gone, on this machine: it may have been the service.
             if not here and remote.port in self._clients and local.port not in self._clients:
                 continue  # As if a client had called: the listener may be gone.
-            environ, arguments = self._environ(pid), self._read(pid, "cmdline")
+            program, environ, named = told[pid]
             yield Connection(
                 local,
                 remote,
                 pid,
-                self._program(pid),
-                None if environ is None else {name: value for name, value in environ.items() if name.lower() in _PROXY},
-                named=dict(named_in(environ or {}, arguments or ())),
+                program,
+                environ,
+                named=named,
                 reached=reached,
                 internal=here and listening.get(remote.port) in owners,
             )
+
+    def _told(self, pid: int) -> tuple[str, dict[str, str] | None, dict[Address, Protocol]]:
+        """A process's name, the proxies it knows of (``None``: not to be read), and what it is told of addresses."""
+        environ, arguments = self._environ(pid), self._read(pid, "cmdline")
+        proxies = {name: value for name, value in (environ or {}).items() if name.lower() in _PROXY}
+        named = dict(named_in(environ or {}, arguments or ()))
+        return self._program(pid), None if environ is None else proxies, named
 
     def _sockets(self, pid: int) -> list[Socket]:
         return [each for table in ("tcp", "tcp6") for each in self._table(pid, table)]
