@@ -104,8 +104,12 @@ class Service:
         """Returns when the process has ended, its exit status (minus the signal that ended it)."""
         return await self._process.wait()
 
-    async def wait_until_ready(self, address: Address, timeout_s: float) -> None:
-        """Returns when the service accepts connections. Raises ServiceFailedError when it does not come to that."""
+    async def wait_until_ready(self, address: Address, timeout_s: float, known_as: Address | None = None) -> None:
+        """Returns when the service accepts connections. Raises ServiceFailedError when it does not come to that.
+
+        ``known_as`` is what the message calls the address; ``None``: what it is.
+        """
+        written = known_as or address
         ended = asyncio.create_task(self.wait())
         try:
             async with asyncio.timeout(timeout_s):
@@ -114,13 +118,13 @@ class Service:
                         return
                     await asyncio.wait([ended], timeout=_POLL_S)
         except TimeoutError:
-            reason = f"{self._command[0]} does not listen on {address} after {timeout_s:g} s"
+            reason = f"{self._command[0]} does not listen on {written} after {timeout_s:g} s"
             raise ServiceFailedError(self._with_last_lines(f"{reason}; is the port right?")) from None
         finally:
             ended.cancel()
         await self._drain()
         raise ServiceFailedError(
-            self._with_last_lines(f"{self._command[0]} {self._how_it_ended()} before it listened on {address}")
+            self._with_last_lines(f"{self._command[0]} {self._how_it_ended()} before it listened on {written}")
         )
 
     async def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:

@@ -110,6 +110,7 @@ class LiveAudit:
 
     def __init__(self, plan: Plan, work: Work | None) -> None:
         settings = plan.settings
+        self._written = plan
         self._capturing = Capturing(plan.way, settings, plan.listeners)
         plan = self._plan = replace(plan, listeners=self._capturing.places)
         self._work = work
@@ -202,11 +203,11 @@ class LiveAudit:
         environment = self._capturing.environment(plan.environment, bundle)
         self._service = await Service.start(plan.command, environment, service_line, self._capturing.enter)
         if plan.target is not None:
-            ready = self._service.wait_until_ready(plan.target, plan.settings.ready_timeout)
+            ready = self._service.wait_until_ready(plan.target, plan.settings.ready_timeout, self._written.target)
             await _either(ready, self._stop.wait())
 
     def _say_what_listens(self) -> None:
-        plan = self._plan
+        plan = self._written
         if not plan.quiet:
             environment = plan.way.capture is Capture.ENV
             say_what_listens(plan.listeners, plan.settings.db, starts=bool(plan.command), environment=environment)
