@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable
 
-from mitmproxy.connection import Address
+from mitmproxy.connection import Address, Client
 from mitmproxy.http import HTTPFlow
 
 from traceaudit.audit import Audit, Verdict
@@ -26,6 +26,7 @@ from traceaudit_addons.minting import headers_of, mint
 logger = logging.getLogger(__name__)
 
 _EXCHANGE = "traceaudit"
+_SWITCHING = 101
 _LATER_S = 0.2
 """How long the end of an exchange may wait for a commit of its own."""
 _RETRY_S = 1.0
@@ -69,6 +70,7 @@ class Recorder:
         self._watch = watch
         self._prefix = "" if writer.run_id == 1 else f"{writer.run_id}."
         self._count = 0
+        self._upgraded: dict[str, HTTPFlow] = {}
         self._said: set[str] = set()
         self._committed: asyncio.Future[None] | None = None
         self._later: asyncio.TimerHandle | None = None
@@ -105,13 +107,22 @@ class Recorder:
         trailers = flow.response.trailers if flow.response is not None else None
         if trailers is not None:
             self._take_trailers(flow, headers_of(trailers.fields))
-        self._end(flow, None)
+        if flow.response is not None and flow.response.status_code == _SWITCHING:
+            self._upgraded[flow.client_conn.id] = flow
+        else:
+            self._end(flow, None)
         if trailers is not None:
             await self._commit_together()
 
     def error(self, flow: HTTPFlow) -> None:
         """An exchange broke off."""
         self._end(flow, flow.error.msg if flow.error else "unknown error")
+
+    def client_disconnected(self, client: Client) -> None:
+        """What a connection was upgraded to (a web socket) ends with it."""
+        flow = self._upgraded.pop(client.id, None)
+        if flow is not None:
+            self._end(flow, None)
 
     def done(self) -> None:
         """The proxy is closing: everything there is goes to the disk."""

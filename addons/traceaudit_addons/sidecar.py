@@ -20,8 +20,10 @@ from mitmproxy.master import Master
 from mitmproxy.options import Options
 
 from traceaudit.listeners import Kind, Listener
+from traceaudit_addons import http1
 from traceaudit_addons.directions import mode_of
 from traceaudit_addons.fixed_addons import FixedAddons
+from traceaudit_addons.http1 import Expectations
 from traceaudit_addons.redirected import EagerTransparentProxy
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Sidecar(Master):
         redirected: Sequence[socket.socket] = (),
     ) -> None:
         """``redirected`` are listening sockets of another network, for redirected connections as well."""
+        http1.install()
         super().__init__(Options(), with_termlog=False)
         self.addons = FixedAddons(self)
         self.proxyserver = Proxyserver()
@@ -57,12 +60,13 @@ class Sidecar(Master):
         self._redirected = redirected
         self._inside: list[asyncio.Server] = []
         # Of those that hear `next_layer` the first that knows decides, of those that hear of a handshake the last.
-        self.addons.add(Core(), self.proxyserver, TlsConfig(), *addons, NextLayer())
+        self.addons.add(Core(), self.proxyserver, TlsConfig(), *addons, Expectations(), NextLayer())
         self.options.update(
             mode=[mode_of(listener) for listener in listeners],
             confdir=str(certificates),
             connection_strategy="lazy",
             keep_host_header=True,
+            websocket=False,  # They pass as the bytes that they are, like everything else that follows a 101.
             tcp_timeout=_NEVER_S,
             ssl_verify_upstream_trusted_ca=str(trusted) if trusted else None,
         )

@@ -1,8 +1,9 @@
-"""Lets bodies stream through in both directions, and messages of web sockets be forgotten once they have passed."""
+"""Lets bodies stream through in both directions, and everything be forgotten once it has passed."""
 
 from __future__ import annotations
 
 from mitmproxy.http import HTTPFlow
+from mitmproxy.tcp import TCPFlow
 
 
 class Streaming:
@@ -21,3 +22,7 @@ class Streaming:
         """mitmproxy keeps every message of a web socket for as long as it is open."""
         if flow.websocket is not None:
             del flow.websocket.messages[:-1]
+
+    def tcp_message(self, flow: TCPFlow) -> None:
+        """It keeps what passes as bytes, too: after an upgrade, and in protocols that it does not know."""
+        flow.messages.clear()
