@@ -15,7 +15,8 @@ from pathlib import Path
 from tests.services import LOOPBACK, Service, build, free_port
 
 UPSTREAM_NAME = "upstream.test"
-_READY_S = 60.0
+_ATTEMPTS = 4
+"""How often a run is started anew because one of its ports was taken."""
 
 
 @dataclass
@@ -64,6 +65,35 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "XDG_DATA_HOME": str(home / "data"), "PYTHONPATH": paths, "NO_COLOR": "1"}
 
 
+def _started(
+    folder: Path, name: str, arguments: Sequence[str], *, upstream: Service | None, url: str, options: Sequence[str]
+) -> Live:
+    """A run whose listeners are open; its ports are chosen anew when somebody else took one in the meantime."""
+    for _ in range(_ATTEMPTS):
+        inbound, outbound, port = free_port(), free_port(), free_port()
+        database = folder / "audit.db"
+        command = [sys.executable, "-m", "traceaudit", "run", "--db", str(database)]
+        command += ["--inbound", f"{inbound}:{port}", "--outbound", str(outbound)]
+        if upstream is not None:
+            command += ["--route", f"{UPSTREAM_NAME}={LOOPBACK}:{upstream.port}"]
+        command += [*options, "--", str(build([name])[name]), *arguments]
+        command += ["-listen", f"{LOOPBACK}:{port}", "-upstream", url]
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        live = Live(inbound, database, process, [])
+        assert process.stderr is not None
+        for line in process.stderr:
+            live.said.append(line)
+            if line.startswith("audit "):
+                return live
+        said = "".join(live.said)
+        process.communicate()
+        if not any(words in said for words in ("already in use", "already, so")):
+            break
+    raise RuntimeError(f"the run ended with status {process.returncode}: {said}")
+
+
 @contextmanager
 def run(
     folder: Path,
@@ -74,26 +104,9 @@ def run(
     options: Sequence[str] = (),
 ) -> Iterator[Live]:
     """Audits a service of tests/services; leaving the block is the user's Ctrl-C."""
-    inbound, outbound, port = free_port(), free_port(), free_port()
-    database = folder / "audit.db"
-    command = [sys.executable, "-m", "traceaudit", "run", "--db", str(database)]
-    command += ["--inbound", f"{inbound}:{port}", "--outbound", str(outbound)]
-    if upstream is not None:
-        command += ["--route", f"{UPSTREAM_NAME}={LOOPBACK}:{upstream.port}"]
-    command += [*options, "--", str(build([name])[name]), *arguments]
-    command += ["-listen", f"{LOOPBACK}:{port}", "-upstream", url]
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    live = Live(inbound, database, process, [])
+    live = _started(folder, name, arguments, upstream=upstream, url=url, options=options)
+    process = live.process
     try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            live.said.append(line)
-            if line.startswith("audit "):
-                break
-        else:
-            raise RuntimeError(f"the run ended with status {process.wait()}: {''.join(live.said)}")
         yield live
         process.send_signal(signal.SIGINT)
         live.output, rest = process.communicate(timeout=60)

@@ -103,7 +103,10 @@ class AuditScreen(Screen[None]):
     def follow(self) -> None:
         """Brings the screen up to the app's last reading, if it is behind."""
         app = self.inspector
-        self.query_one(RunStrip).show(app.summary, paused=app.paused, read=app.stamp > 0)
+        strip = next(iter(self.query(RunStrip)), None)
+        if strip is None:
+            return  # Not composed yet, or already gone: a screen that is mounted or comes back looks again.
+        strip.show(app.summary, paused=app.paused, read=app.stamp > 0)
         if app.stamp != self._stamp and app.stamp > 0:
             self._stamp = app.stamp
             self.query_one(Prompt).prepare()
