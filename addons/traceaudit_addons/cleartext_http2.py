@@ -17,7 +17,17 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _ENOUGH = b"PRI * HTTP/2.0"
 
+_FRAME_HEADER = 9
+"""Octets: length (3), type, flags, stream (4)."""
+
 _OFFER = (b"upgrade", b"http2-settings")
+
+
+def _is_settings(data: bytes) -> bool:
+    """Whether a server begins with HTTP/2's SETTINGS frame, as it must: its type is 4, it is no acknowledgement, and it
+    belongs to no stream. https://www.rfc-editor.org/rfc/rfc9113#section-3.4
+    """
+    return len(data) >= _FRAME_HEADER and data[3:_FRAME_HEADER] == b"\x04\x00\x00\x00\x00\x00"
 
 
 class CleartextHTTP2:
@@ -31,7 +41,8 @@ class CleartextHTTP2:
         begun = nextlayer.data_client()[: len(_ENOUGH)]
         if begun and begun != _ENOUGH and _ENOUGH.startswith(begun):
             raise AddonHalt  # Nobody may decide yet; this is asked again when there is more.
-        if begun != _ENOUGH:
+        # A redirected connection is open on both sides, and the server's preface may be the first to come.
+        if begun != _ENOUGH and (begun or not _is_settings(nextlayer.data_server())):
             return
         context.client.alpn = context.server.alpn = b"h2"
         if isinstance(context.layers[0], HttpProxy) and len(context.layers) > 1:
