@@ -28,6 +28,7 @@ PREFIX = "TRACEAUDIT_"
 FAIL_ON = ("error", "warning", "note", "never")
 MINT = ("missing", "never")
 CAPTURE = ("env", "listeners", "redirect", "auto")
+TLS = ("auto", "decrypt", "pass")
 
 
 class ConfigError(ValueError):
@@ -59,6 +60,8 @@ class Settings:
     """Findings that do not count, each with a reason; in a file alone."""
     capture: str = "env"
     """How the service's calls are brought to the audit."""
+    tls: str = "auto"
+    """Whether calls over TLS are decrypted; `auto`: where Go can be told to trust the audit."""
     expect: tuple[str, ...] = ()
     """Upstreams whose absence makes a run inconclusive."""
     known_routes: tuple[str, ...] = ()
@@ -326,6 +329,7 @@ _KEYS: Mapping[str, Callable[[object], object]] = {
     "redact": _texts,
     "exemptions": _exemptions,
     "capture": _one_of(CAPTURE),
+    "tls": _one_of(TLS),
     "expect": _hosts,
     "known_routes": _known_routes,
     "ready_timeout": lambda value: float(_number(value)),

@@ -101,6 +101,7 @@ class Coverage:
         self._came_through = came_through
         self._named = named or {}
         self._expectation = expectation or Expectation()
+        self._undecrypted: set[str] = set()
         self.others: dict[tuple[Address, Protocol], Other] = {}
         """What is connected to and is not to be audited."""
 
@@ -131,10 +132,15 @@ class Coverage:
         )
         return self._add(cp001.RULE, "", str(connection.remote), violation, at_ns)
 
+    def undecrypted(self, authority: str, why: str, remedy: str, at_ns: int) -> Finding | None:
+        """Takes a connection over TLS that passes unread; the finding, if it is to be made."""
+        self._undecrypted.add(authority)
+        return self._add(cp001.RULE, "", authority, cp001.undecrypted(authority, why, remedy), at_ns)
+
     def settle(self, authorities: Collection[str], requests: Iterable[str], at_ns: int) -> None:
         """Compares what was called and requested (routes, ``GET /orders/17``) with what the settings name."""
         if cp002.RULE.code in self._codes:
-            called = {name for authority in authorities for name in names_of(authority)}
+            called = {name for authority in {*authorities, *self._undecrypted} for name in names_of(authority)}
             called |= {name.lower() for address, name in self._expectation.leads.items() if _written(address) & called}
             for name, setting in self._expectation.upstreams.items():
                 if name.lower() not in called:

@@ -1,22 +1,25 @@
 """Makes the bundle of roots that lets the service trust calls over TLS that pass through us.
 
 The authority is made by mitmproxy in the user's data directory, its key with mode 0600; the system's own trust store is
-never touched. Go reads ``SSL_CERT_FILE`` instead of the system's roots, so the bundle holds those too.
+never touched. Go reads ``SSL_CERT_FILE`` instead of the system's roots, so the bundle holds those too. Two runs at a
+time may trust different roots, so that each has files of its own.
 https://pkg.go.dev/crypto/x509#SystemCertPool
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import certifi
 from platformdirs import user_data_path
 
 _AUTHORITY = "mitmproxy-ca-cert.pem"
-_BUNDLE = "trusted-roots.pem"
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 _ROOTS = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -35,8 +38,22 @@ def directory() -> Path:
     return path
 
 
-def system_roots(environment: Mapping[str, str]) -> Path:
-    """The file of roots that the service would have trusted without us."""
+def roots(environment: Mapping[str, str]) -> bytes:
+    """The roots that the service would have trusted without us: a file's, and those of the directories that are named.
+
+    Where none is named Go reads directories too, which hold the certificates of the file once more.
+    """
+    texts = [_roots_file(environment).read_bytes()]
+    for folder in filter(None, environment.get("SSL_CERT_DIR", "").split(os.pathsep)):
+        for path in sorted(Path(folder).glob("*")):
+            with suppress(OSError):
+                text = path.read_bytes()
+                if _BEGIN in text:
+                    texts.append(text)
+    return b"".join(text.rstrip(b"\n") + b"\n" for text in texts)
+
+
+def _roots_file(environment: Mapping[str, str]) -> Path:
     named = environment.get("SSL_CERT_FILE")
     candidates = [named] if named else [*_ROOTS, ssl.get_default_verify_paths().cafile]
     for candidate in candidates:
@@ -45,12 +62,21 @@ def system_roots(environment: Mapping[str, str]) -> Path:
     return Path(certifi.where())
 
 
-def bundle(folder: Path, roots: Path) -> Path:
-    """Writes the roots and our authority's certificate into one file; call it when the authority has been made."""
-    path = folder / _BUNDLE
-    content = roots.read_bytes().rstrip(b"\n") + b"\n" + (folder / _AUTHORITY).read_bytes()
-    if not path.exists() or path.read_bytes() != content:
-        fresh = folder / f"{_BUNDLE}.{os.getpid()}"
+def written(folder: Path, trusted: bytes) -> Path:
+    """A file of these roots, for who takes no other."""
+    return _kept(folder, "roots", trusted)
+
+
+def bundle(folder: Path, trusted: bytes) -> Path:
+    """A file of these roots and our authority's certificate; call it when the authority has been made."""
+    return _kept(folder, "bundle", trusted + (folder / _AUTHORITY).read_bytes())
+
+
+def _kept(folder: Path, kind: str, content: bytes) -> Path:
+    """A file that holds this content for as long as anybody may read it: its name is made of what it holds."""
+    path = folder / f"{kind}-{hashlib.sha256(content).hexdigest()[:16]}.pem"
+    if not path.exists():
+        fresh = folder / f"{path.name}.{os.getpid()}"
         fresh.write_bytes(content)
-        fresh.replace(path)  # Another run may be reading it.
+        fresh.replace(path)
     return path

@@ -41,6 +41,7 @@ from traceaudit_addons.redirected import Redirected
 from traceaudit_addons.service_names import ServiceNames
 from traceaudit_addons.sidecar import Sidecar
 from traceaudit_addons.streaming import Streaming
+from traceaudit_addons.untouched import Untouched, reason_for_all
 
 listen_to_the_proxy = telling.listen_to_the_proxy
 
@@ -120,7 +121,7 @@ class LiveAudit:
         self._core = Audit(settings.audit_settings())
         self._core.advance(started_ns)
         self._folder = certificates.directory()
-        self._roots = certificates.system_roots(plan.environment)
+        self._roots = certificates.roots(plan.environment)
         directions = Directions.of(plan.listeners)
         recorder = Recorder(
             self._core,
@@ -145,11 +146,17 @@ class LiveAudit:
             say=None if plan.quiet else announce_bypass,
         )
         redirected = Redirected(self._capturing.names, self._capturing.fronts)
+        trusted = certificates.written(self._folder, self._roots)
+        untouched = Untouched(
+            lambda authority, why: self._watch.undecrypted(authority, why, why.remedy),
+            trusted,
+            reason_for_all(settings.tls),
+        )
         self._sidecar = Sidecar(
             plan.listeners,
-            [peers, CleartextHTTP2(), *gate, Streaming(), recorder, names, redirected],
+            [peers, CleartextHTTP2(), untouched, *gate, Streaming(), recorder, names, redirected],
             certificates=self._folder,
-            trusted=self._roots,
+            trusted=trusted,
             redirected=self._capturing.sockets,
         )
         self._service: Service | None = None
@@ -210,7 +217,10 @@ class LiveAudit:
         plan = self._written
         if not plan.quiet:
             environment = plan.way.capture is Capture.ENV
-            say_what_listens(plan.listeners, plan.settings.db, starts=bool(plan.command), environment=environment)
+            bundle = certificates.bundle(self._folder, self._roots)
+            say_what_listens(
+                plan.listeners, plan.settings.db, bundle, starts=bool(plan.command), environment=environment
+            )
 
     async def _until_the_end(self) -> None:
         """Returns when a signal came, the service ended, or the work is done."""

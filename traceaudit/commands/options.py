@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from traceaudit.commands.status import UsageFailure
-from traceaudit.config import CAPTURE, FAIL_ON, MINT, ConfigError, Settings, load
+from traceaudit.config import CAPTURE, FAIL_ON, MINT, TLS, ConfigError, Settings, load
 
 type _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -49,6 +49,11 @@ _CAPTURE = (
         type=click.Choice(CAPTURE),
         help="How calls are captured: by HTTP_PROXY, by --upstream alone, by the kernel (Linux), or the best"
         " that works.  [env]",
+    ),
+    click.option(
+        "--tls",
+        type=click.Choice(TLS),
+        help="Decrypt calls over TLS, or let them pass unaudited; auto: where Go can be told to trust it.  [auto]",
     ),
     click.option(
         "--mint", type=click.Choice(MINT), help="Give requests the trace headers they lack, or not.  [missing]"

@@ -25,8 +25,13 @@ def service_line(line: str) -> None:
     click.echo(f"{click.style('service │', dim=True)} {line}", err=True)
 
 
-def say_what_listens(listeners: Sequence[Listener], database: Path, *, starts: bool, environment: bool) -> None:
-    """Tells of each listener; ``starts``: the service is ours to start, ``environment``: and is given the proxy."""
+def say_what_listens(
+    listeners: Sequence[Listener], database: Path, bundle: Path, *, starts: bool, environment: bool
+) -> None:
+    """Tells of each listener; ``starts``: the service is ours to start, ``environment``: and is given the proxy.
+
+    ``bundle`` is what the service's calls over TLS have to trust.
+    """
     for listener in listeners:
         address = listener.listen
         match listener.kind:
@@ -35,7 +40,8 @@ def say_what_listens(listeners: Sequence[Listener], database: Path, *, starts: b
             case Kind.PROXY if starts and environment:
                 say(f"outbound  http://{address}: set as HTTP_PROXY, HTTPS_PROXY (both spellings); NO_PROXY cleared")
             case Kind.PROXY:
-                say(f"outbound  http://{address}: start the service with HTTP_PROXY and HTTPS_PROXY set to this")
+                say(f"outbound  http://{address}: start the service with HTTP_PROXY and HTTPS_PROXY set to this,")
+                say(f"          and, for calls over TLS, SSL_CERT_FILE={bundle}")
             case Kind.REDIRECT:
                 say(f"outbound  {address}: the kernel sends every TCP connection of the service here")
             case Kind.UPSTREAM:

@@ -94,6 +94,10 @@ class Watch:
         self._watching = None
         await self._look()
 
+    def undecrypted(self, authority: str, why: str, remedy: str) -> None:
+        """Takes a connection over TLS that passes unread."""
+        self._tell(self._coverage.undecrypted(authority, why, remedy, self._now_ns()))
+
     def settle(self, at_ns: int) -> None:
         """Adds what is known only at the end. Raises ``sqlite3.Error``."""
         self._writer.commit()
@@ -115,13 +119,15 @@ class Watch:
             connections = await asyncio.to_thread(self._watcher.look)
             now_ns = self._now_ns()
             for each in connections:
-                finding = self._coverage.see(each, now_ns)
-                if finding is None:
-                    continue
-                self._writer.touch(finding)
-                if self._say is not None and finding.id not in self._said:
-                    self._said.add(finding.id)
-                    self._say(finding)
+                self._tell(self._coverage.see(each, now_ns))
         except Exception:
             self._writer.errors += 1
             logger.exception("the service's connections could not be looked at; the audit goes on")
+
+    def _tell(self, finding: Finding | None) -> None:
+        if finding is None:
+            return
+        self._writer.touch(finding)
+        if self._say is not None and finding.id not in self._said:
+            self._said.add(finding.id)
+            self._say(finding)

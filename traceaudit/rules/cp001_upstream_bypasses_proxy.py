@@ -10,6 +10,10 @@ Connections to the audit's own listeners, those that the service accepted, those
 known to be a database, a broker or an exporter of telemetry (by its port, or by the address that the environment gives
 it) are not meant; the report lists the latter as *not HTTP*.
 
+A connection over TLS that passes the audit unread is meant, too: the upstream asks for the client's certificate (mutual
+TLS), its certificate is not trusted by the roots that the service was started with, or the service trusts only
+certificates of its own choice. It is left as it is, because what the audit did to it would break it.
+
 ## What the mesh then does
 
 Nothing is wrong with the call in the mesh: there, the sidecar catches every connection, without the service's doing.
@@ -31,6 +35,7 @@ What is unknown is what it will find in it.
   `grpc.WithNoProxy`.
 - `NO_PROXY` that covers the upstream, set by a script between `traceaudit run` and the service.
 - A process that was started without the environment: `env -i`, `sudo`, a process manager.
+- A client with certificates or roots of its own: `tls.Config{Certificates: …}`, `RootCAs`, `VerifyPeerCertificate`.
 - The service dials the address of a Pod or a database of its own (`net.Dial`), which no proxy setting concerns.
 
 ## How to fix it
@@ -66,6 +71,10 @@ var client = &http.Client{
 }
 ```
 
+For an upstream that is called over TLS with certificates of its own, call it without TLS here: in the mesh, mutual TLS
+is the sidecars' part. Where only the roots are special, let the client take them from `SSL_CERT_FILE`, by leaving
+`RootCAs` out.
+
 A connection that is no call at all is exempted by its address, with the reason (`rules = "CP001"`,
 `edge = "* -> 10.0.0.7:7000*"`).
 
@@ -93,6 +102,16 @@ def bypass(remote: str, owner: str, why: str, remedy: str) -> Violation:
         message=f"the service is connected to {remote} and the audit does not see it: {why}",
         expected=f"a connection through the audit: {remedy}",
         observed=f"a TCP connection to {remote}, made by {owner}",
+    )
+
+
+def undecrypted(authority: str, why: str, remedy: str) -> Violation:
+    """What is to be said of calls over TLS that pass as they are, with the reason and the remedy."""
+    return Violation(
+        header="",
+        message=f"calls to {authority} over TLS pass, and the audit does not see into them: {why}",
+        expected=f"a connection that the audit can read: {remedy}",
+        observed=f"a connection over TLS to {authority}, left as it was",
     )
 
 
