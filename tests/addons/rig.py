@@ -151,7 +151,9 @@ async def sidecar(
     authority = folder / "authority"
     authority.mkdir()
     addons = [*first, CleartextHTTP2(), *gate, Streaming(), recorder, ServiceNames(routes or {}, directions)]
-    master = Sidecar(places, addons, certificates=authority, trusted=certificates.written(authority, certificates.roots(os.environ)))
+    master = Sidecar(
+        places, addons, certificates=authority, trusted=certificates.written(authority, certificates.roots(os.environ))
+    )
     running = asyncio.create_task(master.run())
     await master.listening.wait()
     assert master.problem is None
