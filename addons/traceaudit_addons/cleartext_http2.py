@@ -61,7 +61,7 @@ class CleartextHTTP2:
         https://www.rfc-editor.org/rfc/rfc7540#section-3.2
         """
         headers = flow.request.headers
-        if headers.get("upgrade", "").lower() != "h2c":
+        if not any(value == b"h2c" and name.lower() == b"upgrade" for name, value in headers.fields):
             return
         headers.fields = tuple(field for field in headers.fields if field[0].lower() not in _OFFER)
         options = [

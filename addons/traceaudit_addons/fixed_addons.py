@@ -2,14 +2,14 @@
 
 mitmproxy walks all addons for each of the dozen events of an exchange, and triggers an `update` after each that only
 its user interfaces hear. Here the addons do not change once the proxy runs, so who hears what is found out once; that
-is a tenth of the CPU of an exchange.
+is a tenth of the CPU of an exchange. A hook may return what is to be awaited, or nothing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from inspect import iscoroutinefunction
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
 from typing import Any
 
 from mitmproxy.addonmanager import AddonManager
@@ -24,7 +24,7 @@ class FixedAddons(AddonManager):
 
     def __init__(self, master: object) -> None:
         super().__init__(master)  # type: ignore[no-untyped-call]  # mitmproxy's
-        self._hearing: dict[str, list[tuple[Callable[..., Any], bool]]] = {}
+        self._hearing: dict[str, list[Callable[..., Any]]] = {}
 
     def add(self, *addons: object) -> None:
         """Adds addons to the end of the chain; what was remembered is forgotten."""
@@ -37,20 +37,43 @@ class FixedAddons(AddonManager):
 
     async def trigger_event(self, event: Hook) -> None:
         """Calls every hook of an event in the order of the addons; an error in one is logged, and the others follow."""
+        waiting = self.start(event)
+        if waiting is not None:
+            await waiting
+
+    def start(self, event: Hook) -> Awaitable[None] | None:
+        """Calls the hooks of an event up to one that waits; the rest is to be awaited. ``None``: there is none left."""
         hearing = self._hearing.get(event.name)
         if hearing is None:
-            hooks = [hook for addon in self.chain for _, hook in self._iter_hooks(addon, event)]
-            hearing = self._hearing[event.name] = [(hook, iscoroutinefunction(hook)) for hook in hooks]
-        if not hearing:
-            return
+            hearing = [hook for addon in self.chain for _, hook in self._iter_hooks(addon, event)]
+            self._hearing[event.name] = hearing
+        return self._call(event, hearing) if hearing else None
+
+    def _call(self, event: Hook, hooks: Sequence[Callable[..., Any]]) -> Awaitable[None] | None:
         arguments = event.args()
-        for hook, waits in hearing:
+        for position, hook in enumerate(hooks, 1):
             try:
-                if waits:
-                    await hook(*arguments)
-                else:
-                    hook(*arguments)
+                waiting = hook(*arguments)
             except AddonHalt:
-                return
+                return None
             except Exception:
-                logger.exception("an addon failed in %s; the traffic goes on", event.name)
+                _failed(event)
+            else:
+                if waiting is not None and isawaitable(waiting):
+                    return self._go_on(event, waiting, hooks[position:])
+        return None
+
+    async def _go_on(self, event: Hook, waiting: Awaitable[None], rest: Sequence[Callable[..., Any]]) -> None:
+        try:
+            await waiting
+        except AddonHalt:
+            return
+        except Exception:
+            _failed(event)
+        further = self._call(event, rest)
+        if further is not None:
+            await further
+
+
+def _failed(event: Hook) -> None:
+    logger.exception("an addon failed in %s; the traffic goes on", event.name)

@@ -119,7 +119,10 @@ class Server(_Trailers, theirs.Http1Server):
                 self.ended = True
                 yield from self.with_trailers(self._end_of_response())
                 return
-        yield from self.with_trailers(super().send(event))
+        if self.trailers is None:
+            yield from super().send(event)
+        else:
+            yield from self.with_trailers(super().send(event))
 
     def _end_of_response(self) -> CommandGenerator[None]:
         assert self.request is not None
@@ -158,9 +161,12 @@ class Client(_Trailers, theirs.Http1Client):
             return
         if isinstance(event, RequestHeaders):
             headers = event.request.headers
-            if headers.get("expect", "").endswith(_MARK.decode()):
+            if any(value[-1:] == _MARK for _, value in headers.fields):
                 headers.fields = tuple((name, value.removesuffix(_MARK)) for name, value in headers.fields)
-        yield from self.with_trailers(super().send(event))
+        if self.trailers is None:
+            yield from super().send(event)
+        else:
+            yield from self.with_trailers(super().send(event))
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
         """Passes interim responses on, until the final one comes."""
@@ -214,8 +220,10 @@ class Expectations:
     def requestheaders(self, flow: HTTPFlow) -> None:
         """Comes after everybody who looks at the request."""
         headers = flow.request.headers
-        if flow.request.is_http2 or headers.get("expect", "").lower().encode() != _EXPECTED:
-            return
-        headers.fields = tuple(
-            (name, value + _MARK) if name.lower() == b"expect" else (name, value) for name, value in headers.fields
-        )
+        expects = [
+            field for field in headers.fields if len(field[0]) == len(b"expect") and field[0].lower() == b"expect"
+        ]
+        if len(expects) == 1 and expects[0][1].lower() == _EXPECTED and not flow.request.is_http2:
+            headers.fields = tuple(
+                (field[0], field[1] + _MARK) if field is expects[0] else field for field in headers.fields
+            )

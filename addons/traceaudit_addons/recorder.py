@@ -11,7 +11,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from mitmproxy.connection import Address, Client
 from mitmproxy.http import HTTPFlow
@@ -85,12 +85,12 @@ class Recorder:
         except Exception as error:
             self._failed("an exchange was not audited", error)
 
-    async def responseheaders(self, flow: HTTPFlow) -> None:
+    def responseheaders(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """A response is here; it goes on when its exchange is on the disk."""
         try:
             exchange = flow.metadata.get(_EXCHANGE)
             if exchange is None or flow.response is None:
-                return
+                return None
             exchange.response_started_ns = self._clock.now_ns()
             headers = headers_of(flow.response.headers.fields)
             status = grpc_status(headers)
@@ -100,9 +100,9 @@ class Recorder:
             self._writer.change(exchange)
         except Exception as error:
             self._failed("a response was not recorded", error)
-        await self._commit_together()
+        return self._commit_together()
 
-    async def response(self, flow: HTTPFlow) -> None:
+    def response(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """A response has passed to the last byte of its body; its trailers go on when they are on the disk."""
         trailers = flow.response.trailers if flow.response is not None else None
         if trailers is not None:
@@ -111,8 +111,7 @@ class Recorder:
             self._upgraded[flow.client_conn.id] = flow
         else:
             self._end(flow, None)
-        if trailers is not None:
-            await self._commit_together()
+        return None if trailers is None else self._commit_together()
 
     def error(self, flow: HTTPFlow) -> None:
         """An exchange broke off."""
@@ -188,13 +187,13 @@ class Recorder:
 
     # --- to the disk --------------------------------------------------------------------------------------------------
 
-    async def _commit_together(self) -> None:
-        """Returns when all that is gathered now is on the disk, or cannot be written."""
+    def _commit_together(self) -> Awaitable[None]:
+        """Is done when all that is gathered now is on the disk, or cannot be written."""
         if self._committed is None:
             loop = asyncio.get_running_loop()
             self._committed = loop.create_future()
             loop.call_soon(self._commit_now)
-        await self._committed
+        return self._committed
 
     def _commit_now(self) -> None:
         committed, self._committed = self._committed, None

@@ -20,7 +20,7 @@ from mitmproxy.master import Master
 from mitmproxy.options import Options
 
 from traceaudit.listeners import Kind, Listener
-from traceaudit_addons import http1
+from traceaudit_addons import connection_handler, http1
 from traceaudit_addons.directions import mode_of
 from traceaudit_addons.fixed_addons import FixedAddons
 from traceaudit_addons.http1 import Expectations
@@ -53,6 +53,7 @@ class Sidecar(Master):
     ) -> None:
         """``redirected`` are listening sockets of another network, for redirected connections as well."""
         http1.install()
+        connection_handler.install()
         super().__init__(Options(), with_termlog=False)
         self.addons = FixedAddons(self)
         self.proxyserver = Proxyserver()

@@ -77,21 +77,21 @@ async def test_the_service_decides_whether_it_wants_a_body(tmp_path: Path) -> No
     """The client sends its body when it is told to go on, and the service says so when it has seen the headers."""
 
     async def service(request: Request) -> bytes:
-        assert request.lines()[-1] == b"Expect: 100-continue"
+        assert request.lines()[-1] == b"Expect: 100-Continue"
         request.writer.write(b"HTTP/1.1 100 Continue\r\nX-Said-By: service\r\n\r\n")
         assert await request.reader.readuntil(b"0\r\n\r\n") == b"3\r\ntea\r\n0\r\n\r\n"
         return OK
 
     async with server(service) as address, sidecar(tmp_path, address, mint="never") as rig:
         async with connection(rig.inbound) as (reader, writer):
-            writer.write(post("Transfer-Encoding: chunked", "Expect: 100-continue"))
+            writer.write(post("Transfer-Encoding: chunked", "Expect: 100-Continue"))
             interim = await reader.readuntil(HEAD_END)
             assert interim == b"HTTP/1.1 100 Continue\r\nX-Said-By: service\r\n\r\n"
             writer.write(b"3\r\ntea\r\n0\r\n\r\n")
             assert await reader.readexactly(len(OK)) == OK
         (exchange,) = rig.exchanges()
     assert exchange.status == 200
-    assert exchange.request_headers[-1] == ("Expect", "100-continue")
+    assert exchange.request_headers[-1] == ("Expect", "100-Continue")
 
 
 @pytest.mark.parametrize(
