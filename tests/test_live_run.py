@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -91,6 +94,22 @@ def test_the_end_leaves_one_file_and_nothing_running(upstream: Service, tmp_path
     assert sorted(path.name for path in tmp_path.glob("audit.db*")) == ["audit.db"]
     assert live.database.stat().st_mode & 0o777 == 0o600
     assert "nothing found in 1 linked call" in live.output
+
+
+def test_more_connections_are_borne_than_the_usual_limit_of_open_files(upstream: Service, tmp_path: Path) -> None:
+    given = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, given[1]))
+    with ExitStack() as stack:
+        try:
+            live = stack.enter_context(run(tmp_path, "nethttp", upstream=upstream))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, given)
+        limit = re.search(r"Max open files +(\d+)", Path(f"/proc/{live.process.pid}/limits").read_text())
+        assert limit is not None
+        assert limit[1] == str(given[1])
+        for _ in range(200):
+            stack.enter_context(socket.create_connection((LOOPBACK, live.inbound)))
+        assert live.get("/forward/17") == 200
 
 
 def test_it_says_what_listens_and_what_the_service_was_given(upstream: Service, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from traceaudit.listeners import Address
+from traceaudit.open_files import raise_limit
 from traceaudit.supervisor import Service, ServiceFailedError, shown
 
 LISTENS = """
@@ -109,6 +111,20 @@ async def test_one_that_listens_elsewhere_is_reported() -> None:
 async def test_a_command_that_is_not_there_is_reported() -> None:
     with pytest.raises(ServiceFailedError, match=r"cannot start \./nothing: No such file or directory; is it built"):
         await Service.start(["./nothing"], os.environ, lambda _: None)
+
+
+async def test_it_may_open_as_many_files_as_without_us() -> None:
+    given = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lines: list[str] = []
+    script = "import resource; print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    try:
+        raise_limit()
+        service = await Service.start([sys.executable, "-c", script], os.environ, lines.append)
+        await service.wait()
+        await service.stop()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, given)
+    assert lines == [f"{given[0]} {given[1]}"]
 
 
 async def test_a_line_without_end_does_not_fill_the_memory() -> None:

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from traceaudit.listeners import Address
+from traceaudit.open_files import given_limit
 from traceaudit.safe import safe
 
 _LAST_LINES = 12
@@ -183,16 +184,15 @@ class Service:
         return "\n".join([f"{message}; it said last:", *(f"    {line}" for line in self._last)])
 
 
-def _preparation(enter: Callable[[], None] | None) -> Callable[[], None] | None:
-    """What the child does before it becomes the service: it asks to be ended when we are. ``None``: not possible."""
-    if sys.platform != "linux":
-        return enter
-    prctl = ctypes.CDLL(None).prctl
+def _preparation(enter: Callable[[], None] | None) -> Callable[[], None]:
+    """What the child does before it becomes the service: on Linux, it asks to be ended when we are."""
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
     def prepare() -> None:
         if enter is not None:
             enter()
-        # Last: the kernel forgets it when a process becomes somebody else.
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        given_limit()
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     return prepare

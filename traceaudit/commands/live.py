@@ -28,6 +28,7 @@ from traceaudit.commands.watching import Watch
 from traceaudit.config import Settings
 from traceaudit.coverage import Capture
 from traceaudit.listeners import Address, Kind, Listener
+from traceaudit.open_files import raise_limit
 from traceaudit.store.writer import AuditWriter
 from traceaudit.supervisor import Service, ServiceFailedError, answers
 from traceaudit_addons import certificates
@@ -168,6 +169,7 @@ class LiveAudit:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
+        raise_limit()
         # What is here now stays; else the collector looks at mitmproxy's hundred thousand objects again and again.
         gc.collect()
         gc.freeze()
