@@ -66,13 +66,20 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def _started(
-    folder: Path, name: str, arguments: Sequence[str], *, upstream: Service | None, url: str, options: Sequence[str]
+    folder: Path,
+    name: str,
+    arguments: Sequence[str],
+    *,
+    upstream: Service | None,
+    url: str,
+    options: Sequence[str],
+    program: Sequence[str],
 ) -> Live:
     """A run whose listeners are open; its ports are chosen anew when somebody else took one in the meantime."""
     for _ in range(_ATTEMPTS):
         inbound, outbound, port = free_port(), free_port(), free_port()
         database = folder / "audit.db"
-        command = [sys.executable, "-m", "traceaudit", "run", "--db", str(database)]
+        command = [*program, "run", "--db", str(database)]
         command += ["--inbound", f"{inbound}:{port}", "--outbound", str(outbound)]
         if upstream is not None:
             command += ["--route", f"{UPSTREAM_NAME}={LOOPBACK}:{upstream.port}"]
@@ -102,9 +109,10 @@ def run(
     upstream: Service | None = None,
     url: str = f"http://{UPSTREAM_NAME}",
     options: Sequence[str] = (),
+    program: Sequence[str] = (sys.executable, "-m", "traceaudit"),
 ) -> Iterator[Live]:
-    """Audits a service of tests/services; leaving the block is the user's Ctrl-C."""
-    live = _started(folder, name, arguments, upstream=upstream, url=url, options=options)
+    """Audits a service of tests/services with ``program``; leaving the block is the user's Ctrl-C."""
+    live = _started(folder, name, arguments, upstream=upstream, url=url, options=options, program=program)
     process = live.process
     try:
         yield live

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from traceaudit import listeners
@@ -29,6 +30,7 @@ from traceaudit.config import Settings
 from traceaudit.coverage import Capture
 from traceaudit.listeners import Address, Kind, Listener
 from traceaudit.open_files import raise_limit
+from traceaudit.safe import safe
 from traceaudit.store.writer import AuditWriter
 from traceaudit.supervisor import Service, ServiceFailedError, answers
 from traceaudit_addons import certificates
@@ -72,10 +74,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an audit ended: its run in the database, and whether a signal ended it before anything was seen."""
+    """How an audit ended: its run in the database, and whether a signal ended it before anything was seen.
+
+    ``errors`` and ``dropped`` are what the run should say of itself, and does not where it could not be written.
+    """
 
     run_id: int
     interrupted: bool
+    errors: int = 0
+    dropped: int = 0
 
 
 type Work = Callable[[Address], Coroutine[None, None, None]]
@@ -163,6 +170,7 @@ class LiveAudit:
         self._service: Service | None = None
         self._stop = asyncio.Event()
         self._signals: list[signal.Signals] = []
+        self._said: set[str] = set()
 
     async def run(self) -> Outcome:
         """Opens the listeners, starts the service, waits for the end, and leaves everything in order."""
@@ -195,7 +203,9 @@ class LiveAudit:
             self._settle()
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
-        return Outcome(self._writer.run_id, bool(self._signals) and self._writer.exchanges == 0)
+        writer = self._writer
+        interrupted = bool(self._signals) and not writer.exchanges and not writer.dropped
+        return Outcome(writer.run_id, interrupted, writer.errors, writer.dropped)
 
     def _on_signal(self, number: signal.Signals) -> None:
         self._signals.append(number)
@@ -237,13 +247,24 @@ class LiveAudit:
             say(f"the service ended by itself with status {await self._service.wait()}")
 
     def _settle(self) -> None:
-        try:
+        """Whatever goes wrong here, the findings that are on the disk are told, and that they are not all."""
+        for step in (self._watch.settle, partial(self._writer.conclude, self._core)):
+            errors = self._writer.errors
             try:
-                self._watch.settle(self._clock.now_ns())
-            finally:
-                self._writer.conclude(self._core, self._clock.now_ns())
-        except sqlite3.Error as error:
-            say(f"error     the end of the run could not be written to {self._plan.settings.db}: {error}")
+                step(self._clock.now_ns())
+            except Exception as error:
+                self._writer.errors = max(self._writer.errors, errors + 1)
+                what = (
+                    f"could not be written to {self._plan.settings.db}"
+                    if isinstance(error, sqlite3.Error)
+                    else "failed"
+                )
+                self._say_once(f"error     the end of the run {what}: {safe(str(error)) or type(error).__name__}")
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            say(text)
+        self._said.add(text)
 
 
 async def _either(*waits: Awaitable[object]) -> None:
@@ -329,13 +350,19 @@ def conclude(plan: Plan, outcome: Outcome) -> Status:
     from traceaudit.reports import text  # noqa: PLC0415  (only a run that came to its end needs these)
     from traceaudit.reports.layout import console_on  # noqa: PLC0415
     from traceaudit.reports.verdict import verdict  # noqa: PLC0415
-    from traceaudit.store.reader import AuditReader  # noqa: PLC0415
+    from traceaudit.store.reader import AuditReader, NotAnAuditError  # noqa: PLC0415
 
     settings = plan.settings
-    reader = AuditReader(Path(settings.db))
+    try:
+        reader = AuditReader(Path(settings.db))
+    except (NotAnAuditError, OSError, sqlite3.Error) as error:
+        raise BadInputFailure(f"{settings.db} cannot be read any more: {error}") from error
     try:
         run = reader.run(outcome.run_id)
-        assert run is not None
+        if run is None:
+            raise BadInputFailure(f"{settings.db} does not hold this run any more: was the file replaced?")
+        errors, dropped = max(run.audit_errors, outcome.errors), max(run.dropped, outcome.dropped)
+        run = replace(run, audit_errors=errors, dropped=dropped)
         findings = chosen(reader.findings(run.id), settings)
         text.write(console_on(), reader, run, findings=findings)
         if outcome.interrupted:

@@ -101,7 +101,8 @@ class Watch:
     def settle(self, at_ns: int) -> None:
         """Adds what is known only at the end. Raises ``sqlite3.Error``."""
         self._writer.commit()
-        self._coverage.settle(*self._writer.seen(), at_ns)
+        if not self._writer.dropped:  # Else what was called or exercised may be among what was lost.
+            self._coverage.settle(*self._writer.seen(), at_ns)
         self._writer.connected(self._coverage.others.values())
 
     async def _watch(self) -> None:

@@ -246,14 +246,17 @@ class AuditWriter:
 
     def conclude(self, audit: Audit, ended_ns: int) -> None:
         """Writes the findings as they stand when all is known, and closes the run. Raises what :meth:`close` raises."""
-        self._db.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS:d}")
-        for finding in audit.settle(ended_ns):
-            self.withdraw(finding)
-        for finding in audit.findings:
-            self.touch(finding)
         try:
+            self._db.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS:d}")
+            for finding in audit.settle(ended_ns):
+                self.withdraw(finding)
+            for finding in audit.findings:
+                self.touch(finding)
             self.commit()
             self._rename(audit)
+        except Exception:
+            self.errors += 1
+            raise
         finally:
             self.close(ended_ns)
 
