@@ -186,13 +186,23 @@ class Service:
 
 def _preparation(enter: Callable[[], None] | None) -> Callable[[], None]:
     """What the child does before it becomes the service: on Linux, it asks to be ended when we are."""
-    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+    end_us = end_with_parent()
 
     def prepare() -> None:
         if enter is not None:
             enter()
         given_limit()
+        end_us()
+
+    return prepare
+
+
+def end_with_parent() -> Callable[[], None]:
+    """What a child calls before it becomes another program, so that on Linux SIGTERM reaches it when we are gone."""
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+    def ask() -> None:
         if prctl is not None:
             prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
-    return prepare
+    return ask

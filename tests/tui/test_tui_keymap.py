@@ -50,6 +50,32 @@ def test_a_wrong_key_is_named_and_ends_with_2(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (
+            {"subject.mark": "j"},
+            "keys in traceaudit.toml: j would be both page.down (Down) and subject.mark (Mark, or take the mark away)",
+        ),
+        ({"filter.edit": "ctrl+f"}, "ctrl+f would be both list.page_down (Page down) and filter.edit (Filter) in "),
+        ({"app.pause": "p", "app.help": "p"}, "p would be both app.pause (Pause) and app.help (Help) in "),
+        ({"app.pause": "/"}, "slash would be both filter.edit (Filter) and app.pause (Pause) in "),
+        ({"copy.close": "x", "text.copy": "escape"}, "escape would be both text.close (Close) and text.copy (Copy) in"),
+    ],
+)
+def test_a_key_with_two_meanings_in_one_view_is_refused(
+    audit_db: Path, keys: dict[str, str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(audit_db, keys, place="traceaudit.toml") == 2
+    assert words in capsys.readouterr().err
+
+
+def test_keys_may_change_places_and_mean_different_things_in_different_views() -> None:
+    assert keymap.read({"list.down": "k", "list.up": "j"})
+    assert keymap.read({"finding.rule": "S", "filter.sql": "R"})
+    assert keymap.collision({}) is None
+
+
 def test_every_key_is_documented() -> None:
     page = (ROOT / "docs/inspector.md").read_text(encoding="utf-8")
     assert [id_ for id_ in keymap.bindings() if f"`{id_}`" not in page] == []

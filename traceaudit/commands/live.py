@@ -74,19 +74,22 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an audit ended: its run in the database, and whether a signal ended it before anything was seen.
+    """How an audit ended: its run in the database, whether a person ended it before anything was seen, and whether a
+    signal did.
 
     ``errors`` and ``dropped`` are what the run should say of itself, and does not where it could not be written.
     """
 
     run_id: int
     interrupted: bool
+    signalled: bool
     errors: int = 0
     dropped: int = 0
 
 
 type Work = Callable[[Address], Coroutine[None, None, None]]
-"""What is done while the audit runs, given the inbound listener's address; the audit ends when it returns."""
+"""What is done while the audit runs, given the inbound listener's address; the audit ends when it returns. It is given
+up when the service ends first."""
 
 
 def plan_of(settings: Settings, command: Sequence[str] = (), *, quiet: bool = False) -> Plan:
@@ -171,6 +174,8 @@ class LiveAudit:
         self._stop = asyncio.Event()
         self._signals: list[signal.Signals] = []
         self._said: set[str] = set()
+        self._done = False
+        """Whether the work came to its end."""
 
     async def run(self) -> Outcome:
         """Opens the listeners, starts the service, waits for the end, and leaves everything in order."""
@@ -203,9 +208,9 @@ class LiveAudit:
             self._settle()
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
-        writer = self._writer
-        interrupted = bool(self._signals) and not writer.exchanges and not writer.dropped
-        return Outcome(writer.run_id, interrupted, writer.errors, writer.dropped)
+        writer, signalled = self._writer, bool(self._signals)
+        interrupted = (signalled or self._done) and not writer.exchanges and not writer.dropped
+        return Outcome(writer.run_id, interrupted, signalled, writer.errors, writer.dropped)
 
     def _on_signal(self, number: signal.Signals) -> None:
         self._signals.append(number)
@@ -236,14 +241,13 @@ class LiveAudit:
 
     async def _until_the_end(self) -> None:
         """Returns when a signal came, the service ended, or the work is done."""
-        ends: list[Coroutine[None, None, object]] = [self._stop.wait()]
-        if self._work is not None:
-            await _either(self._work(self._plan.listening(Kind.INBOUND)), *ends)
-            return
+        ends: list[Awaitable[object]] = [self._stop.wait()]
         if self._service is not None:
             ends.append(self._service.wait())
-        await _either(*ends)
-        if self._service is not None and not self._stop.is_set():
+        work = asyncio.ensure_future(self._work(self._plan.listening(Kind.INBOUND))) if self._work else None
+        await _either(*ends, *([work] if work else []))
+        self._done = work is not None and not work.cancelled()
+        if not self._done and not self._stop.is_set() and self._service is not None:
             say(f"the service ended by itself with status {await self._service.wait()}")
 
     def _settle(self) -> None:

@@ -105,6 +105,11 @@ capture_options = _all(_CAPTURE)
 audit_options = _all(_AUDIT)
 """What `analyze` takes too."""
 
+tui_option = click.option(
+    "--tui", is_flag=True, help="Watch it in the inspector; leaving that ends the audit and prints the findings."
+)
+"""What `run` and `proxy` take besides."""
+
 
 def settings_from(**options: object) -> Settings:
     """The settings with these options on top. Raises UsageFailure where something is wrong with them."""

@@ -25,7 +25,8 @@ Examples:
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=0, metavar="PORT", help="The port for --web.  [default: any]"
 )
-def command(db: Path, *, web: bool, port: int) -> None:
+@click.option("--in-front", is_flag=True, hidden=True, help="Said by `run --tui`: the run ends with the inspector.")
+def command(db: Path, *, web: bool, port: int, in_front: bool) -> None:
     """Browse the audit database DB, by default audit.db, in the terminal; a run that goes on is followed."""
     if web:
         with opened(db):
@@ -36,7 +37,8 @@ def command(db: Path, *, web: bool, port: int) -> None:
         raise UsageFailure("the inspector needs a terminal; `traceaudit report` does not")
     from traceaudit_tui.app import run  # noqa: PLC0415  (Textual takes a second that no other command must pay)
 
-    sys.exit(run(db, settings_from().keys))
+    settings = settings_from()
+    sys.exit(run(db, settings.keys, place=settings.sources.get("keys", ""), in_front=in_front))
 
 
 def _served(db: Path, port: int) -> int:

@@ -64,6 +64,11 @@ def connect(path: Path, *, immutable: bool = False, marks: bool = True) -> sqlit
     return connection
 
 
+def log_of(database: Path) -> Path:
+    """Where `run --tui` keeps what the service and the audit said while the inspector had the terminal."""
+    return database.with_name(f"{database.name}.log")
+
+
 def open_audit(path: Path) -> tuple[sqlite3.Connection, Access]:
     """A connection to a database of which it is known that it can be read, and how others are to be made.
 

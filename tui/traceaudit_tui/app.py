@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import sys
 import time
@@ -25,7 +26,7 @@ from textual.worker import WorkerFailed
 
 from traceaudit.exchange import Confidence, Severity
 from traceaudit.safe import safe
-from traceaudit.store.opening import NotAnAuditError
+from traceaudit.store.opening import NotAnAuditError, log_of
 from traceaudit_tui.queries import Audit
 from traceaudit_tui.rows import Finding, Marks, Summary
 from traceaudit_tui.screens.base import AuditScreen
@@ -33,9 +34,11 @@ from traceaudit_tui.screens.coverage import CoverageScreen
 from traceaudit_tui.screens.exchanges import ExchangesScreen, RequestsScreen, UncausedScreen
 from traceaudit_tui.screens.findings import FindingsScreen
 from traceaudit_tui.screens.help import KEYS, HelpScreen, keys_of
+from traceaudit_tui.screens.log import LogScreen
 from traceaudit_tui.screens.matrix import MatrixScreen
 from traceaudit_tui.signs import edge_text, name, severity_sign
 from traceaudit_tui.themes import DARK, LIGHT
+from traceaudit_tui.verdict import verdict
 from traceaudit_tui.widgets.run_strip import VIEWS
 
 POLL_S = 0.5  # a person sees new findings at once; asking costs microseconds
@@ -70,6 +73,7 @@ class Inspector(App[None]):
         Binding("t", "turn_light", "Light or dark", id="app.theme", show=False),
         Binding("left_square_bracket", "run(-1)", "Previous run", id="run.previous", show=False),
         Binding("right_square_bracket", "run(1)", "Next run", id="run.next", show=False),
+        Binding("L", "log", "What the run said", id="run.log", show=False),
         Binding("ctrl+q", "quit", "Quit", show=False, system=True),
     ]
 
@@ -83,6 +87,7 @@ class Inspector(App[None]):
         self.marks = Marks()
         self.history: dict[str, list[str]] = {}
         """What has been typed, by the kind of question."""
+        self.leaves_on_signals = False
         self.fault = ""
         """Why the app had to stop, as a sentence; empty: it had not."""
         self._run_id: int | None = None
@@ -98,6 +103,10 @@ class Inspector(App[None]):
 
     def on_mount(self) -> None:
         """Begins to follow."""
+        if self.leaves_on_signals:
+            # The terminal is put in order, which Python's own answer to these would not do.
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
         self.poll()
         self.set_interval(POLL_S, self.poll, name="follow")
 
@@ -138,14 +147,21 @@ class Inspector(App[None]):
         same_run = self.summary.run is not None and summary.run is not None and self.summary.run.id == summary.run.id
         new = [each for each in summary.findings if each.identity not in self._known]
         self._known |= {each.identity for each in new}
-        if self.stamp and same_run and new:
-            self._announce(new)
+        if self.stamp and same_run:
+            if new:
+                self._announce(new)
+            if self._has_ended(summary):
+                self.notify(verdict(summary).spoken, title="The run has ended", markup=False)
         elif not same_run:
             self._known = {each.identity for each in summary.findings}
         self.summary = summary
         self.stamp += 1
         self.read_marks()
         self._bring_up_to_date()
+
+    def _has_ended(self, summary: Summary) -> bool:
+        before, now = self.summary.run, summary.run
+        return before is not None and now is not None and before.ended_ns is None and now.ended_ns is not None
 
     def read_marks(self) -> None:
         """Reads anew what has been marked."""
@@ -197,6 +213,16 @@ class Inspector(App[None]):
         if isinstance(screen, AuditScreen):
             self.push_screen(HelpScreen(screen.TITLE or screen.MODE.capitalize(), screen.ABOUT, keys_of(screen)))
 
+    def action_log(self) -> None:
+        """What the service and the audit said, where `run --tui` has kept it."""
+        path = log_of(self.audit.path)
+        if isinstance(self.screen, LogScreen):
+            return
+        if not path.exists():
+            self.notify(f"There is no {safe(path.name, 200)}: `traceaudit run --tui` writes one.", markup=False)
+        else:
+            self.push_screen(LogScreen(path))
+
     def action_turn_light(self) -> None:
         """From dark to light and back."""
         self.theme = DARK.name if not self.current_theme.dark else LIGHT.name
@@ -241,16 +267,23 @@ class Inspector(App[None]):
             super()._handle_exception(error)
 
 
-def run(path: Path, keys: Mapping[str, str] | None = None) -> int:
+class FrontInspector(Inspector):
+    """The inspector in front of the run that started it, which ends with it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "quit", "End the run", id="app.quit")]
+
+
+def run(path: Path, keys: Mapping[str, str] | None = None, *, place: str = "", in_front: bool = False) -> int:
     """Shows the database until the user quits; the exit status. What is wrong is said on standard error.
 
-    ``keys`` are other keys than the usual ones, by the id of what they do.
+    ``keys`` are other keys than the usual ones, by the id of what they do, and ``place`` says where they were read.
+    ``in_front``: of the run that started it.
     """
     from traceaudit_tui import keymap  # noqa: PLC0415 -- which knows every screen, and this app
 
     try:
-        app = Inspector(path)
-        app.set_keymap(keymap.read(keys or {}))
+        app = FrontInspector(path) if in_front else Inspector(path)
+        app.set_keymap(keymap.read(keys or {}, place))
     except ValueError as error:
         print(f"traceaudit: {error}", file=sys.stderr)
         return BAD_INPUT if isinstance(error, NotAnAuditError) else WRONG_USE
@@ -261,6 +294,7 @@ def run(path: Path, keys: Mapping[str, str] | None = None) -> int:
     if not in_browser and not (sys.__stdin__ and sys.__stdin__.isatty() and sys.__stderr__ and sys.__stderr__.isatty()):
         print("traceaudit: the inspector needs a terminal; `traceaudit report` does not.", file=sys.stderr)
         return WRONG_USE
+    app.leaves_on_signals = not in_browser
     app.run()
     if app.fault:
         print(f"traceaudit: {app.fault}", file=sys.stderr)

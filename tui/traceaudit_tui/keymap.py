@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from textual.binding import Binding
@@ -49,22 +50,69 @@ def _below(owner: type[Any]) -> Iterator[type[Any]]:
         yield from _below(each)
 
 
-def read(keys: Mapping[str, str]) -> dict[str, str]:
-    """The keymap that a configuration asks for. Raises ValueError with what is wrong, for people."""
+def read(keys: Mapping[str, str], place: str = "") -> dict[str, str]:
+    """The keymap that a configuration asks for, which was read at ``place``. Raises ValueError with what is wrong."""
     known = bindings()
     keymap: dict[str, str] = {}
+    where = f"keys in {safe(place, 200)}" if place else "keys"
     for id_, text in keys.items():
         if id_ not in known:
             close = difflib.get_close_matches(id_, known, n=1)
             hint = f": did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(known))}"
-            raise ValueError(f"keys: there is no {safe(id_, 60)}{hint}")
+            raise ValueError(f"{where}: there is no {safe(id_, 60)}{hint}")
         # A comma parts keys, and is itself called comma.
         named = [key.strip() for key in text.split(",")]
         for key in named:
             if not _is_key(key):
-                raise ValueError(f"keys: {safe(id_)}: {safe(key, 60)!r} is no key: write j, F, ctrl+n, f5 or pagedown")
+                raise ValueError(
+                    f"{where}: {safe(id_)}: {safe(key, 60)!r} is no key: write j, F, ctrl+n, f5 or pagedown"
+                )
         keymap[id_] = ",".join(named)
+    wrong = collision(keymap)
+    if wrong is not None:
+        raise ValueError(f"{where}: {wrong}")
     return keymap
+
+
+def collision(keymap: Mapping[str, str]) -> str | None:
+    """The first key that a keymap gives two meanings in one place, as a sentence; None: there is none."""
+    for title, owners in _places():
+        usual, asked = _meanings(owners, {}), _meanings(owners, keymap)
+        for key, meanings in asked.items():
+            # What shares a key as it is (a view's own meaning goes before the app's) may go on doing so.
+            if len(meanings) > 1 and not meanings.keys() <= usual.get(key, {}).keys():
+                both = " and ".join(f"{id_} ({words})" for id_, words in list(meanings.items())[:2])
+                return f"{key} would be both {both} in {title}; give one of them another key"
+    return None
+
+
+def _meanings(owners: Sequence[type[DOMNode]], keymap: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """What each key does in a place: ids and their words."""
+    meanings: dict[str, dict[str, str]] = defaultdict(dict)
+    for owner in owners:
+        for binding in vars(owner).get("BINDINGS", ()):
+            if isinstance(binding, Binding) and binding.id:
+                for key in keymap.get(binding.id, binding.key).split(","):
+                    name = _character_to_key(key) if len(key) == 1 else key
+                    meanings[name].setdefault(binding.id, binding.description)
+    return meanings
+
+
+def _places() -> Iterator[tuple[str, list[type[DOMNode]]]]:
+    """Every screen with its title, and what answers to keys there: what has the focus, the screen, the app."""
+    for screen in _below(AuditScreen):
+        if not _abstract(screen):
+            yield screen.TITLE or screen.MODE.capitalize(), [screen.FOCUS, *_audit_screens(screen), Inspector]
+    for modal, widget in ((TextScreen, Pager), (RuleScreen, Pager), (HelpScreen, Pager), (CopyScreen, None)):
+        yield f"a box ({modal.__name__})", [modal, *([widget] if widget else [])]
+
+
+def _abstract(screen: type[AuditScreen]) -> bool:
+    return not screen.ABOUT
+
+
+def _audit_screens(screen: type[AuditScreen]) -> list[type[DOMNode]]:
+    return [each for each in screen.__mro__ if issubclass(each, AuditScreen)]
 
 
 def _is_key(key: str) -> bool:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from traceaudit import listeners
 from traceaudit.exchange import Confidence
 from traceaudit.store.opening import Access, connect, open_audit
 from traceaudit_tui.coverage import coverage
@@ -94,8 +95,11 @@ class Audit(ExchangeLists):
 
     def runs(self) -> list[Run]:
         """Every run, the oldest first."""
-        rows = self._rows("select id, service, started_ns, ended_ns from runs order by id")
-        return [Run(row["id"], _text(row["service"]), row["started_ns"], row["ended_ns"]) for row in rows]
+        rows = self._rows("select id, service, started_ns, ended_ns, settings from runs order by id")
+        return [
+            Run(row["id"], _text(row["service"]), row["started_ns"], row["ended_ns"], _inbound(row["settings"]))
+            for row in rows
+        ]
 
     def summary(self, run_id: int | None = None) -> Summary:
         """A run's counts and findings; None: of the latest run."""
@@ -266,6 +270,16 @@ class Audit(ExchangeLists):
 
 def _text(value: object) -> str:
     return "" if value is None else str(value)
+
+
+def _inbound(settings: object) -> str:
+    """The address that a run's settings ask to listen on; empty: none, or any that is free."""
+    value = _object(settings).get("inbound")
+    try:
+        listen = listeners.inbound(value).listen if isinstance(value, str) and value else None
+    except ValueError:
+        return ""
+    return str(listen) if listen and listen.port else ""
 
 
 def _object(text: object) -> dict[str, object]:

@@ -14,6 +14,8 @@ class Run:
     service: str
     started_ns: int | None
     ended_ns: int | None
+    inbound: str = ""
+    """Where requests are to be sent, as far as the settings say it."""
 
 
 @dataclass(frozen=True, slots=True)

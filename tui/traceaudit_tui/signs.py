@@ -115,6 +115,16 @@ def short_authority(authority: str) -> str:
     return authority
 
 
+SERVICE_LIMIT = 36  # characters of the service's command: its name and what comes first
+
+
+def service_text(command: str) -> str:
+    """``my-service --port 8080`` for a command that names a place on this machine; not all of a long one."""
+    program, space, rest = command.partition(" ")
+    short = safe(program.rstrip("/").rpartition("/")[2] + space + rest, None)
+    return short if len(short) <= SERVICE_LIMIT else short[: SERVICE_LIMIT - 1] + "…"
+
+
 def edge_text(edge: Edge | None) -> str:
     """``GET /checkout → inventory GET /stock/{id}``."""
     if edge is None:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from traceaudit.exchange import Confidence, Severity
+from traceaudit.safe import safe
 from traceaudit_tui.rows import Summary
 from traceaudit_tui.signs import ERROR, GOOD, NOTE, WARNING, Part, plural, severity_sign
 
@@ -18,6 +19,12 @@ class Verdict:
     sign: str
     style: str
     sentence: str
+
+    @property
+    def spoken(self) -> str:
+        """The sentence by itself, safe."""
+        words = safe(self.sentence.removeprefix("empty: "))
+        return f"{words[:1].upper()}{words[1:]}."
 
 
 def verdict(summary: Summary) -> Verdict:
@@ -50,7 +57,9 @@ def _inconclusive(summary: Summary) -> tuple[str, str] | None:
     """The word and the sentence, when too little was seen to say that all is well."""
     counts = summary.counts
     if summary.run is None or not (counts.inbound or counts.outbound):
-        return "empty", "empty: nothing has come through the proxy yet"
+        waits = summary.run is not None and summary.run.ended_ns is None and summary.run.inbound
+        ask = f": send requests to http://{safe(summary.run.inbound)}" if summary.run and waits else ""
+        return "empty", f"empty: nothing has come through the proxy yet{ask}"
     if not counts.outbound:
         seen = plural(counts.inbound, "request")
         return "inconclusive", f"inconclusive: {seen}, but no outbound call was seen"

@@ -20,6 +20,7 @@ from traceaudit_tui.saving import file_question, save
 from traceaudit_tui.screens.copying import CopyScreen, Form
 from traceaudit_tui.screens.reading import TextScreen
 from traceaudit_tui.widgets.prompt import Prompt, Question
+from traceaudit_tui.widgets.row_list import RowList
 from traceaudit_tui.widgets.run_strip import RunStrip, ViewTabs
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class AuditScreen(Screen[None]):
     MODE: ClassVar[str] = ""
     """The main view that it belongs to, by the name of its tab."""
     ABOUT: ClassVar[str] = ""
-    """What help says of this view."""
+    """What help says of this view; empty: it is the base of others."""
+    FOCUS: ClassVar[type[Widget]] = RowList
+    """What has the focus in it."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "back", "Back", id="view.back", key_display="esc"),
         Binding("m", "mark", "Mark, or take the mark away", id="subject.mark", show=False),

@@ -48,6 +48,7 @@ class CallScreen(AuditScreen):
         "One call beside the request that is said to have caused it: headers byte for byte, what became of each trace "
         "header, and why the one is believed to have caused the other."
     )
+    FOCUS = Pager
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f,e", "finding", "Finding", id="call.finding"),
         Binding("w", "waterfall", "Waterfall", id="finding.waterfall"),

@@ -80,6 +80,7 @@ class FindingScreen(AuditScreen):
         "changed (the differing part underlined), + one that was added. Below: why the one is said to have caused the "
         "other."
     )
+    FOCUS = Pager
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,l", "occurrence(1)", "Next call", id="occurrence.next", key_display="→"),
         Binding("left,h", "occurrence(-1)", "Previous call", id="occurrence.previous", show=False),

@@ -12,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from traceaudit.safe import safe
 from traceaudit_tui.compare import concerns, headers_of
 from traceaudit_tui.copies import quoted
 from traceaudit_tui.rows import Cell as MatrixCell
@@ -131,9 +130,7 @@ class FindingsScreen(FilteredScreen):
         self._findings = {each.id: each for each in findings}
         rows = self.query_one(RowList)
         verdict_ = verdict(self.inspector.summary)
-        rows.empty = (
-            "No finding on these calls." if self.only else f"No findings. {safe(verdict_.sentence).capitalize()}."
-        )
+        rows.empty = "No finding on these calls." if self.only else f"No findings. {verdict_.spoken}"
         if meant is not None and everything:
             rows.empty = f"None of {plural(len(everything), 'finding')} matches the filter."
         rows.matches = frozenset(each.id for each in matching) if self.showing_all else ()

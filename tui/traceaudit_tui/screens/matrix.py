@@ -11,7 +11,6 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from traceaudit.safe import safe
 from traceaudit_tui.compare import concerns
 from traceaudit_tui.rows import Cell, Finding
 from traceaudit_tui.screens.base import AuditScreen
@@ -69,6 +68,7 @@ class MatrixScreen(AuditScreen):
         "shows the gravest thing that happened there, on what share of the calls, and how often. Enter opens its "
         "findings."
     )
+    FOCUS = OutcomeGrid
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "step(1)", "Next fault", id="finding.next"),
         Binding("E", "step(-1)", "Previous fault", id="finding.previous", show=False),
@@ -93,7 +93,8 @@ class MatrixScreen(AuditScreen):
 
         cells = await asyncio.to_thread(read)
         grid = self.query_one(OutcomeGrid)
-        grid.empty = f"No call was judged. {safe(verdict(self.inspector.summary).sentence).capitalize()}."
+        said = verdict(self.inspector.summary)
+        grid.empty = said.spoken if said.word == "empty" else f"No call was judged. {said.spoken}"
         grid.show(cells)
 
     def _findings(self, cell: Cell | None) -> list[Finding]:

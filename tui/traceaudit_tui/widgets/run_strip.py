@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from traceaudit.safe import safe
 from traceaudit_tui.rows import Summary
-from traceaudit_tui.signs import MUTED, Part, day_and_clock, duration, name
+from traceaudit_tui.signs import MUTED, Part, day_and_clock, duration, service_text
 from traceaudit_tui.verdict import tallies, verdict
 
 
@@ -71,7 +71,7 @@ class RunLine(Line):
         run, runs = self.summary.run, self.summary.runs
         left: list[Part] = [(" traceaudit ", "bold $primary")]
         if run is not None:
-            left += [(f" {name(run.service) or 'unnamed service'}", "bold")]
+            left += [(f" {service_text(run.service) or 'unnamed service'}", "bold")]
             facts = [f"run {run.id}"] if runs > 1 else []
             facts.append(day_and_clock(run.started_ns))
             if run.ended_ns is not None and run.started_ns is not None:
