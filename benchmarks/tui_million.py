@@ -86,7 +86,8 @@ class Terminal:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        while self.process.poll() is None:
+            self.read(0.1)  # a terminal that nobody reads keeps its program from leaving in order
         os.close(self.ours)
 
 

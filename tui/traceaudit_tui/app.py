@@ -9,6 +9,7 @@ may start, so that a database of a million exchanges is followed in leisure.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sqlite3
@@ -43,6 +44,10 @@ from traceaudit_tui.widgets.run_strip import VIEWS
 
 POLL_S = 0.5  # a person sees new findings at once; asking costs microseconds
 REST = 9  # times as long as a reading took, until the next: following costs a tenth of a core at most
+SWITCH_S = 0.0005
+"""How long a thread that reads may keep the others waiting. The screen hands over the interpreter's lock at each row
+that it fetches: with Python's usual 5 ms a page of 64 rows takes a third of a second while a thread reads."""
+
 HOME = "matrix"
 
 BAD_INPUT, WRONG_USE = 4, 2  # exit statuses; DESIGN 9
@@ -155,6 +160,8 @@ class Inspector(App[None]):
         elif not same_run:
             self._known = {each.identity for each in summary.findings}
         self.summary = summary
+        if not self.stamp:
+            gc.freeze()  # what is here now stays: else the collector looks at all of Textual within a key press
         self.stamp += 1
         self.read_marks()
         self._bring_up_to_date()
@@ -295,6 +302,7 @@ def run(path: Path, keys: Mapping[str, str] | None = None, *, place: str = "", i
         print("traceaudit: the inspector needs a terminal; `traceaudit report` does not.", file=sys.stderr)
         return WRONG_USE
     app.leaves_on_signals = not in_browser
+    sys.setswitchinterval(SWITCH_S)
     app.run()
     if app.fault:
         print(f"traceaudit: {app.fault}", file=sys.stderr)

@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from traceaudit_tui import copies, marking
 from traceaudit_tui.commands import command_question, perform
@@ -19,6 +18,7 @@ from traceaudit_tui.rows import Exchange, Finding
 from traceaudit_tui.saving import file_question, save
 from traceaudit_tui.screens.copying import CopyScreen, Form
 from traceaudit_tui.screens.reading import TextScreen
+from traceaudit_tui.widgets.key_line import KeyLine
 from traceaudit_tui.widgets.prompt import Prompt, Question
 from traceaudit_tui.widgets.row_list import RowList
 from traceaudit_tui.widgets.run_strip import RunStrip, ViewTabs
@@ -53,6 +53,9 @@ class AuditScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._stamp = -1
+        # Textual parses all style sheets anew, twice, for a screen that has not seen the latest change of theme. One that
+        # is made after it need not.
+        self._css_update_count = self.app._css_update_count
         self._before: Widget | None = None
         """What had the focus before the prompt; None: nothing."""
 
@@ -93,7 +96,7 @@ class AuditScreen(Screen[None]):
         yield RunStrip(self.MODE)
         yield from self.body()
         yield Prompt(self.inspector.history)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """The first look."""

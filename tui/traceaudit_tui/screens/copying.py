@@ -12,11 +12,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, OptionList
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from traceaudit.safe import safe
 from traceaudit_tui.signs import MUTED
+from traceaudit_tui.widgets.key_line import KeyLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class CopyScreen(ModalScreen[None]):
                     for each in self._forms
                 )
             )
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Copies it."""

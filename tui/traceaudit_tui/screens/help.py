@@ -10,9 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Footer
 
 from traceaudit_tui.signs import CONFIDENCES, OUTCOMES, SEVERITIES, Part, Sign
+from traceaudit_tui.widgets.key_line import KeyLine
 from traceaudit_tui.widgets.lines import Lines, rule, wrapped
 from traceaudit_tui.widgets.pager import Pager
 
@@ -108,4 +108,4 @@ class HelpScreen(ModalScreen[None]):
         with Vertical(id="help") as box:
             box.border_title = self._title
             yield Pager(self._text)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()

@@ -9,9 +9,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer
 
 from traceaudit.safe import safe
+from traceaudit_tui.widgets.key_line import KeyLine
 from traceaudit_tui.widgets.lines import Lines, folded
 from traceaudit_tui.widgets.pager import Pager
 
@@ -51,7 +51,7 @@ class TextScreen(ModalScreen[None]):
         with Vertical(classes="box") as box:
             box.border_title = self._title
             yield Pager(PlainText(self.text))
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def action_copy(self) -> None:
         """To the clipboard."""

@@ -8,10 +8,11 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Markdown
+from textual.widgets import Markdown
 
 from traceaudit.rules import find
 from traceaudit.safe import safe
+from traceaudit_tui.widgets.key_line import KeyLine
 from traceaudit_tui.widgets.pager import Pager
 
 
@@ -66,7 +67,7 @@ class RuleScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The page."""
         yield RulePage()
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Fills it."""

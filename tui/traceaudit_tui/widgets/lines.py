@@ -59,6 +59,11 @@ def flowed(chunks: list[list[Part]], width: int, gap: int = 3) -> list[Content]:
     return lines + (line.wrap(max(2, width)) if line else [])
 
 
+def parts_length(parts: list[Part]) -> int:
+    """Cells that parts take."""
+    return Content.assemble(*parts).cell_length
+
+
 def rule(title: str, width: int) -> Content:
     """A title with a line behind it."""
     return Content.assemble(

@@ -87,6 +87,8 @@ class OutcomeGrid(ScrollView, can_focus=True):
         self.formats: list[str] = []
         self.empty = "reading…"
         self._cells: dict[tuple[int, str], Cell] = {}
+        self._longest = 0
+        """Cells that the longest edge takes, with what stands beside it."""
 
     @property
     def cell(self) -> Cell | None:
@@ -105,6 +107,7 @@ class OutcomeGrid(ScrollView, can_focus=True):
         order = [each.value for each in Format]
         self.formats = sorted(seen, key=lambda each: (order.index(each) if each in order else len(order), each))
         self._cells = {(cell.edge.id, cell.format): cell for cell in cells}
+        self._longest = max((Content(edge_text(each)).cell_length for each in self.edges), default=0) + 4
         rows = [each.id for each in self.edges]
         self._resized()
         self.row = rows.index(edge) if edge in rows else self.row
@@ -199,7 +202,7 @@ class OutcomeGrid(ScrollView, can_focus=True):
     def _widths(self) -> tuple[int, int, int]:
         """Cells of the edge's column and of each format's, and the first format that is shown."""
         width, count = self.size.width, max(1, len(self.formats))
-        longest = max((Content(edge_text(edge)).cell_length for edge in self.edges), default=0) + 4
+        longest = self._longest
         for wide in (WORDS, COUNTS, SHARES):
             if width - wide * count >= longest:
                 return longest, wide, 0

@@ -15,6 +15,7 @@ from traceaudit.safe import safe
 from traceaudit_tui.rows import Summary
 from traceaudit_tui.signs import MUTED, Part, day_and_clock, duration, service_text
 from traceaudit_tui.verdict import tallies, verdict
+from traceaudit_tui.widgets.lines import parts_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,9 @@ VIEWS = (
 )
 
 
-def length(parts: list[Part]) -> int:
-    """Cells that parts take."""
-    return Content.assemble(*parts).cell_length
-
-
 def spread(left: list[Part], right: list[Part], width: int) -> Content:
     """Two ends of one line; where both do not fit, the left gives way."""
-    rest = length(right)
+    rest = parts_length(right)
     start = Content.assemble(*left).truncate(max(0, width - rest - 1), ellipsis=True)
     return Content.assemble(start, " " * max(1, width - rest - start.cell_length), *right)
 
@@ -100,8 +96,8 @@ class VerdictLine(Line):
             return Content.assemble((" reading…", MUTED))
         verdict_ = verdict(self.summary)
         left: list[Part] = [(f" {verdict_.sign} {safe(verdict_.sentence)}", verdict_.style)]
-        room = self.size.width - length(left) - 4
-        right = next((parts for parts in tallies(self.summary) if length(parts) <= room), [])
+        room = self.size.width - parts_length(left) - 4
+        right = next((parts for parts in tallies(self.summary) if parts_length(parts) <= room), [])
         return spread(left, [*right, (" ", "")], self.size.width)
 
 
