@@ -70,6 +70,8 @@ class Settings:
     """Seconds that a service may take until it listens."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """The inspector's keys by what they do, several with commas between; the inspector knows which there are."""
+    columns: tuple[str, ...] = ()
+    """The columns of the inspector's list of exchanges; the inspector knows which there are. Empty: the usual ones."""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where each value came from: a file, a variable, an option, or `default`."""
 
@@ -334,6 +336,7 @@ _KEYS: Mapping[str, Callable[[object], object]] = {
     "known_routes": _known_routes,
     "ready_timeout": lambda value: float(_number(value)),
     "keys": _table,
+    "columns": _texts,
 }
 KEYS = tuple(_KEYS)
 """Every setting, as :class:`Settings` names it; a file writes `-` for `_`."""

@@ -38,7 +38,16 @@ def command(db: Path, *, web: bool, port: int, in_front: bool) -> None:
     from traceaudit_tui.app import run  # noqa: PLC0415  (Textual takes a second that no other command must pay)
 
     settings = settings_from()
-    sys.exit(run(db, settings.keys, place=settings.sources.get("keys", ""), in_front=in_front))
+    read_at = settings.sources.get
+    status = run(
+        db,
+        settings.keys,
+        place=read_at("keys", ""),
+        columns=settings.columns,
+        columns_place=read_at("columns", ""),
+        in_front=in_front,
+    )
+    sys.exit(status)
 
 
 def _served(db: Path, port: int) -> int:

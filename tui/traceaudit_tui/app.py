@@ -15,7 +15,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +28,8 @@ from textual.worker import WorkerFailed
 from traceaudit.exchange import Confidence, Severity
 from traceaudit.safe import safe
 from traceaudit.store.opening import NotAnAuditError, log_of
+from traceaudit_tui.columns import USUAL
+from traceaudit_tui.columns import read as read_columns
 from traceaudit_tui.queries import Audit
 from traceaudit_tui.rows import Finding, Marks, Summary
 from traceaudit_tui.screens.base import AuditScreen
@@ -90,6 +92,8 @@ class Inspector(App[None]):
         self.stamp = 0
         """How often the database has been read; 0: not yet."""
         self.marks = Marks()
+        self.columns = USUAL
+        """Of the list of exchanges, by their names."""
         self.history: dict[str, list[str]] = {}
         """What has been typed, by the kind of question."""
         self.leaves_on_signals = False
@@ -280,17 +284,28 @@ class FrontInspector(Inspector):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "quit", "End the run", id="app.quit")]
 
 
-def run(path: Path, keys: Mapping[str, str] | None = None, *, place: str = "", in_front: bool = False) -> int:
+def run(
+    path: Path,
+    keys: Mapping[str, str] | None = None,
+    *,
+    place: str = "",
+    columns: Sequence[str] = (),
+    columns_place: str = "",
+    in_front: bool = False,
+) -> int:
     """Shows the database until the user quits; the exit status. What is wrong is said on standard error.
 
-    ``keys`` are other keys than the usual ones, by the id of what they do, and ``place`` says where they were read.
-    ``in_front``: of the run that started it.
+    ``keys`` are other keys than the usual ones, by the id of what they do, and ``place`` says where they were read;
+    ``columns`` are other ones than the usual for the list of exchanges, read at ``columns_place``. ``in_front``: of the
+    run that started it.
     """
     from traceaudit_tui import keymap  # noqa: PLC0415 -- which knows every screen, and this app
 
     try:
         app = FrontInspector(path) if in_front else Inspector(path)
         app.set_keymap(keymap.read(keys or {}, place))
+        if columns:
+            app.columns = _columns(columns, columns_place)
     except ValueError as error:
         print(f"traceaudit: {error}", file=sys.stderr)
         return BAD_INPUT if isinstance(error, NotAnAuditError) else WRONG_USE
@@ -307,3 +322,10 @@ def run(path: Path, keys: Mapping[str, str] | None = None, *, place: str = "", i
     if app.fault:
         print(f"traceaudit: {app.fault}", file=sys.stderr)
     return app.return_code or 0
+
+
+def _columns(names: Sequence[str], place: str) -> tuple[str, ...]:
+    try:
+        return read_columns(names)
+    except ValueError as error:
+        raise ValueError(f"columns in {safe(place, 200) or 'the configuration'}: {error}") from error

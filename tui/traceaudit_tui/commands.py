@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from traceaudit.filters import FilterError
 from traceaudit.rules import find
 from traceaudit.safe import safe
-from traceaudit_tui import marking
+from traceaudit_tui import columns, marking
 from traceaudit_tui.saving import save
 from traceaudit_tui.widgets.prompt import Question
 from traceaudit_tui.widgets.row_list import RowList
@@ -49,6 +49,15 @@ def _go_to(screen: AuditScreen, text: str) -> str | None:
     if not text.isdecimal() or not text.isascii() or not 1 <= int(text[:18]) <= len(rows.first().keys):
         return f"there are rows 1 to {len(rows.first().keys):,}"
     rows.first().cursor = int(text) - 1
+    return None
+
+
+def _columns(screen: AuditScreen, text: str) -> str | None:
+    from traceaudit_tui.screens.exchanges import ExchangesScreen  # noqa: PLC0415 -- whose prompt leads here
+
+    if not isinstance(screen, ExchangesScreen):
+        return "only the list of exchanges has columns to choose"
+    screen.choose_columns(columns.read(text.split(",")) if text else columns.USUAL)
     return None
 
 
@@ -99,6 +108,7 @@ def _action(name: str) -> Callable[[AuditScreen, str], str | None]:
 COMMANDS: Mapping[str, Command] = {
     "filter": Command("FILTER", "show only what it means; without one: everything", _filter),
     "go": Command("N", "to row N; `:N` does it too", _go_to),
+    "columns": Command("NAMES", "the columns of Exchanges, with commas; without names: the usual ones", _columns),
     "run": Command("N", "look at run N of this database", _run),
     "note": Command("TEXT", "note something on what the cursor is on", _note),
     "rule": Command("CODE", "a rule's page", _rule),

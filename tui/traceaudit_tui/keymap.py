@@ -14,6 +14,7 @@ from textual.keys import Keys, _character_to_key
 from traceaudit.safe import safe
 from traceaudit_tui.app import Inspector
 from traceaudit_tui.screens.base import AuditScreen
+from traceaudit_tui.screens.choosing_columns import ColumnsScreen
 from traceaudit_tui.screens.copying import CopyScreen
 from traceaudit_tui.screens.help import HelpScreen
 from traceaudit_tui.screens.reading import TextScreen
@@ -21,6 +22,15 @@ from traceaudit_tui.screens.rule import RuleScreen
 from traceaudit_tui.widgets.outcome_grid import OutcomeGrid
 from traceaudit_tui.widgets.pager import Pager
 from traceaudit_tui.widgets.row_list import RowList
+
+BOXES: dict[str, list[type[Any]]] = {
+    "a text": [TextScreen, Pager],
+    "a rule's page": [RuleScreen, Pager],
+    "help": [HelpScreen, Pager],
+    "the forms to copy": [CopyScreen],
+    "the columns": [ColumnsScreen, RowList],
+}
+"""What stands over a view, and answers to keys by itself."""
 
 _NAMED = {each.value for each in Keys if not each.value.startswith("<")}
 _MODIFIERS = ("ctrl+", "shift+", "alt+", "super+", "meta+", "hyper+")
@@ -38,7 +48,7 @@ def bindings() -> dict[str, Binding]:
 
 def _owners() -> Iterator[type[DOMNode]]:
     roots: list[type[Any]] = [Inspector, AuditScreen, RowList, OutcomeGrid, Pager]
-    roots += [TextScreen, CopyScreen, RuleScreen, HelpScreen]
+    roots += [TextScreen, CopyScreen, RuleScreen, HelpScreen, ColumnsScreen]
     for root in roots:
         yield root
         yield from _below(root)
@@ -103,8 +113,7 @@ def _places() -> Iterator[tuple[str, list[type[DOMNode]]]]:
     for screen in _below(AuditScreen):
         if not _abstract(screen):
             yield screen.TITLE or screen.MODE.capitalize(), [screen.FOCUS, *_audit_screens(screen), Inspector]
-    for modal, widget in ((TextScreen, Pager), (RuleScreen, Pager), (HelpScreen, Pager), (CopyScreen, None)):
-        yield f"a box ({modal.__name__})", [modal, *([widget] if widget else [])]
+    yield from BOXES.items()
 
 
 def _abstract(screen: type[AuditScreen]) -> bool:

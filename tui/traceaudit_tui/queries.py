@@ -47,6 +47,7 @@ order by case findings.severity when 'error' then 0 when 'warning' then 1 else 2
 
 _EXCHANGE = """
 select exchanges.rowid as key, exchanges.*, chosen.inbound_id as caused_by, chosen.probability as confidence,
+       chosen.method as method_of_link,
        (select count(*) from links where links.inbound_id = exchanges.id and links.rank = 1) as calls,
        (select group_concat(code, ' ') from (
             select distinct findings.code as code
@@ -214,6 +215,24 @@ class Audit(ExchangeLists):
         )
         return [HeaderLine(_text(row["name"]), _text(row["value"]), bool(row["redacted"])) for row in rows]
 
+    def header_values(self, keys: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, str]]:
+        """Of a page of exchanges the values of some of the request's headers, by their names in lower case; those of a
+        header that was sent several times one after another."""
+        found: dict[int, dict[str, str]] = {}
+        marks, named = ",".join("?" * len(keys)), ",".join("?" * len(names))
+        for row in self._rows(
+            f"""
+            select exchanges.rowid as key, lower(name) as name, value, redacted
+            from exchanges join headers on headers.exchange_id = exchanges.id
+            where exchanges.rowid in ({marks}) and side = 'request' and lower(name) in ({named}) order by position
+            """,  # noqa: S608 -- question marks
+            (*keys, *names),
+        ):
+            values = found.setdefault(row["key"], {})
+            value = "[redacted]" if row["redacted"] else _text(row["value"])
+            values[row["name"]] = f"{values[row['name']]} | {value}" if row["name"] in values else value
+        return found
+
     def candidates(self, outbound_id: str) -> tuple[list[Candidate], int]:
         """The likeliest causes of a call, the chosen one first, and how many there are in all."""
         rows = self._rows(
@@ -344,4 +363,10 @@ def _exchange(row: sqlite3.Row) -> Exchange:
         confidence=row["confidence"],
         calls=row["calls"],
         faults=_text(row["faults"]),
+        response_started_ns=row["response_started_ns"],
+        http_version=_text(row["http_version"]),
+        connection_id=_text(row["connection_id"]),
+        client_address=_text(row["client_address"]),
+        server_address=_text(row["server_address"]),
+        method_of_link=_text(row["method_of_link"]),
     )

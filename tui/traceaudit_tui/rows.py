@@ -109,6 +109,12 @@ class Exchange:
     confidence: float | None = None
     calls: int = 0
     faults: str = ""
+    response_started_ns: int | None = None
+    http_version: str = ""
+    connection_id: str = ""
+    client_address: str = ""
+    server_address: str = ""
+    method_of_link: str = ""
 
     @property
     def duration_ns(self) -> int | None:

@@ -53,8 +53,8 @@ class AuditScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._stamp = -1
-        # Textual parses all style sheets anew, twice, for a screen that has not seen the latest change of theme. One that
-        # is made after it need not.
+        # Textual parses all style sheets anew for a screen that has not seen the latest change of theme; this one comes
+        # after it.
         self._css_update_count = self.app._css_update_count
         self._before: Widget | None = None
         """What had the focus before the prompt; None: nothing."""

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from traceaudit.exchange import Direction
 from traceaudit.filters import FilterError
 from traceaudit.safe import safe
+from traceaudit_tui.columns import codes_cell
 from traceaudit_tui.copies import quoted
 from traceaudit_tui.rows import Place
 from traceaudit_tui.screens.base import AuditScreen
@@ -97,10 +98,7 @@ class CoverageScreen(AuditScreen):
             [(short_count(place.seen), "bold" if place.seen else MUTED)],
             [(short_count(place.failed) if place.failed else "", ERROR)],
             [(short_count(place.calls) if inbound and place.seen else "", "" if place.calls else MUTED)],
-            [
-                (name(" ".join(place.codes[:2])), f"bold {ERROR}"),
-                (f" +{len(place.codes) - 2}" * (len(place.codes) > 2), ERROR),
-            ],
+            codes_cell(place.codes),
             [(clock(place.last_ns), MUTED)],
         ]
 

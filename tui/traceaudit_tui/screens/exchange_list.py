@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from traceaudit.filters import Where
+from traceaudit_tui import columns
 from traceaudit_tui.lists import EVERYTHING, STRETCHES
 from traceaudit_tui.queries import Audit
 from traceaudit_tui.rows import Exchange
@@ -23,7 +24,7 @@ from traceaudit_tui.screens.opening_findings import first_finding, open_finding
 from traceaudit_tui.screens.waterfall import WaterfallScreen
 from traceaudit_tui.widgets.filter_line import FilterLine
 from traceaudit_tui.widgets.note import Note
-from traceaudit_tui.widgets.row_list import Cell, Column, RowList
+from traceaudit_tui.widgets.row_list import Cell, RowList
 
 NEAR = 500  # rows up and down: what can be asked for within a key press
 LONG = 50_000  # exchanges of a run: what takes longer to read than a key may take
@@ -31,7 +32,7 @@ QUICK_S = 0.25  # a stretch that took less is followed by one twice as long
 
 
 class ExchangeList(FilteredScreen):
-    """The list; what is new is added at its end. Subclasses say which exchanges, and what a row shows."""
+    """The list; what is new is added at its end. Subclasses say which exchanges, and the columns."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "step(1)", "Next finding", id="finding.next"),
@@ -40,7 +41,8 @@ class ExchangeList(FilteredScreen):
     ]
     DIRECTION: ClassVar[str | None] = None
     """Which exchanges; None: both directions."""
-    COLUMNS: ClassVar[list[Column]]
+    COLUMNS: ClassVar[tuple[str, ...]]
+    """What a row shows, by the names of ``columns.CHOICES``."""
     EMPTY: ClassVar[str]
     IN_STRETCHES: ClassVar[bool] = True
     """Whether a slow filter is asked for one stretch of time after another."""
@@ -49,6 +51,7 @@ class ExchangeList(FilteredScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.chosen = self.COLUMNS
         self._run_id: int | None = None
         self._last = 0
         self._loading: int | None = None
@@ -60,7 +63,7 @@ class ExchangeList(FilteredScreen):
     def body(self) -> Iterable[Widget]:
         """The filter and the list."""
         yield FilterLine()
-        yield RowList(self.COLUMNS, self._rows, id=self.MODE)
+        yield RowList(columns.columns(self.chosen), self._rows, id=self.MODE)
         yield Note()
 
     def on_mount(self) -> None:
@@ -95,9 +98,11 @@ class ExchangeList(FilteredScreen):
         """What came after a key; None: the list has to be read as a whole."""
         return audit.exchange_keys_after(run_id, last, self.DIRECTION)
 
-    def cells(self, exchange: Exchange) -> Sequence[Cell]:
-        """One row."""
-        raise NotImplementedError
+    def lay_out(self, chosen: tuple[str, ...]) -> None:
+        """Shows other columns."""
+        self.chosen = chosen
+        for rows in self.query(RowList):
+            rows.lay_out(columns.columns(chosen))
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -242,7 +247,12 @@ class ExchangeList(FilteredScreen):
         line.show(self.filter, f"{len(found):,} found{shown}")
 
     def _rows(self, keys: Sequence[int]) -> Mapping[int, Sequence[Cell]]:
-        return {key: self.cells(each) for key, each in self.inspector.audit.exchanges(keys).items()}
+        audit = self.inspector.audit
+        named = columns.headers_in(self.chosen)
+        headers = audit.header_values(keys, named) if named else {}
+        return {
+            key: columns.cells(each, self.chosen, headers.get(key, {})) for key, each in audit.exchanges(keys).items()
+        }
 
     # --- what keys do ------------------------------------------------------------------------------------------------
 

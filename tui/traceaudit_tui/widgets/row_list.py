@@ -213,9 +213,25 @@ class RowList(ScrollView, can_focus=True):
         elif self.cursor >= top + visible:
             self.scroll_to(y=self.cursor - visible + 1, animate=False, immediate=True, force=True)
 
+    def lay_out(self, columns: Sequence[Column]) -> None:
+        """Shows other columns."""
+        self.columns = tuple(columns)
+        self.forget()
+
+    def _fitting(self, width: int) -> list[int]:
+        """Which columns are shown: those meant for the width, from the left on while there is room; one always."""
+        gap, room, fitting = self._gap(width), width - GUTTER, list[int]()
+        for index, column in enumerate(self.columns):
+            if column.from_width <= width:
+                room -= column.width + gap
+                if room < -gap and fitting:
+                    break
+                fitting.append(index)
+        return fitting
+
     def layout_columns(self, width: int) -> list[tuple[Column, int]]:
         """The columns that fit, each with its width."""
-        columns = [column for column in self.columns if column.from_width <= width]
+        columns = [self.columns[index] for index in self._fitting(width)]
         room = width - GUTTER - sum(column.width for column in columns) - self._gap(width) * len(columns)
         flexible = [column for column in columns if column.flex]
         share, extra = divmod(max(0, room), len(flexible) or 1)
@@ -233,7 +249,7 @@ class RowList(ScrollView, can_focus=True):
         width = self.size.width
         if y == 0:
             style = self.get_visual_style("rows--title")
-            return self._line([[(column.title, "")] for column in self._shown(width)], width, style)
+            return self._line([[(self.columns[each].title, "")] for each in self._fitting(width)], width, style)
         index = y - 1 + self.scroll_offset.y
         style = self.get_visual_style("rows--row")
         if not self.keys and y == 2:
@@ -246,11 +262,8 @@ class RowList(ScrollView, can_focus=True):
         cells = self._cells(index)
         if cells is None:
             return self._strip(Content.assemble("  ", ("…", MUTED)), width, style)
-        shown = [cell for column, cell in zip(self.columns, cells, strict=True) if column.from_width <= width]
+        shown = [cells[each] for each in self._fitting(width)]
         return self._line(shown, width, style, self._gutter(self.keys[index], here=here))
-
-    def _shown(self, width: int) -> list[Column]:
-        return [column for column, _ in self.layout_columns(width)]
 
     def _cells(self, index: int) -> Sequence[Cell] | None:
         page = index // PAGE
