@@ -59,7 +59,7 @@ def test_a_wrong_key_is_named_and_ends_with_2(
         ),
         ({"filter.edit": "ctrl+f"}, "ctrl+f would be both list.page_down (Page down) and filter.edit (Filter) in "),
         ({"app.pause": "p", "app.help": "p"}, "p would be both app.pause (Pause) and app.help (Help) in "),
-        ({"app.pause": "/"}, "slash would be both filter.edit (Filter) and app.pause (Pause) in "),
+        ({"app.pause": "/"}, "slash would be both search.edit (Search) and app.pause (Pause) in "),
         ({"copy.close": "x", "text.copy": "escape"}, "escape would be both text.close (Close) and text.copy (Copy) in"),
     ],
 )

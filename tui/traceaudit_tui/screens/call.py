@@ -12,8 +12,9 @@ from textual.widget import Widget
 from traceaudit.safe import safe
 from traceaudit_tui.copies import quoted
 from traceaudit_tui.rows import Exchange
-from traceaudit_tui.screens.base import AuditScreen, Subject
+from traceaudit_tui.screens.base import Subject
 from traceaudit_tui.screens.opening_findings import first_finding, open_finding
+from traceaudit_tui.screens.searching import SearchedScreen
 from traceaudit_tui.signs import MUTED, Part, clock, name, outcome_part, request_text
 from traceaudit_tui.widgets.envoy import EnvoyVerdicts
 from traceaudit_tui.widgets.evidence import Evidence
@@ -39,7 +40,7 @@ class CallHead(Lines):
         return [*lines, Content("")]
 
 
-class CallScreen(AuditScreen):
+class CallScreen(SearchedScreen):
     """A call and its cause."""
 
     MODE = "exchanges"

@@ -17,16 +17,16 @@ from traceaudit.safe import safe
 from traceaudit_tui.columns import codes_cell
 from traceaudit_tui.copies import quoted
 from traceaudit_tui.rows import Place
-from traceaudit_tui.screens.base import AuditScreen
 from traceaudit_tui.screens.exchanges import ExchangesScreen
 from traceaudit_tui.screens.finding import FindingScreen
+from traceaudit_tui.screens.searching import SearchedScreen
 from traceaudit_tui.signs import ERROR, MUTED, NOTE, clock, name, short_authority, short_count
 from traceaudit_tui.widgets.row_list import Cell, Column, RowList
 
 LONGEST = 1_000  # characters of a name that are looked for
 
 
-class CoverageScreen(AuditScreen):
+class CoverageScreen(SearchedScreen):
     """One line a route of the service, then one an upstream; what was never seen comes first."""
 
     MODE = "coverage"

@@ -16,8 +16,9 @@ from textual.widget import Widget
 from traceaudit.safe import safe
 from traceaudit_tui.copies import quoted
 from traceaudit_tui.rows import Exchange, Finding
-from traceaudit_tui.screens.base import AuditScreen, Subject
+from traceaudit_tui.screens.base import Subject
 from traceaudit_tui.screens.rule import RulePage, RuleScreen
+from traceaudit_tui.screens.searching import SearchedScreen
 from traceaudit_tui.signs import (
     MUTED,
     Part,
@@ -70,7 +71,7 @@ class FindingHead(Lines):
         return [*lines, Content("")]
 
 
-class FindingScreen(AuditScreen):
+class FindingScreen(SearchedScreen):
     """A finding and its occurrences, one at a time."""
 
     MODE = "findings"

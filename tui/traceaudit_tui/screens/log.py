@@ -14,8 +14,8 @@ from textual.widget import Widget
 
 from traceaudit.safe import safe
 from traceaudit_tui.copies import shell_word
-from traceaudit_tui.screens.base import AuditScreen
 from traceaudit_tui.screens.reading import printable
+from traceaudit_tui.screens.searching import SearchedScreen
 from traceaudit_tui.signs import ERROR, MUTED, WARNING
 from traceaudit_tui.widgets.row_list import Cell, Column, RowList
 
@@ -25,7 +25,7 @@ FOLLOW_S = 0.5
 SERVICE = "service │ "
 
 
-class LogScreen(AuditScreen):
+class LogScreen(SearchedScreen):
     """One line a line; at the last one it follows."""
 
     TITLE = "Log"

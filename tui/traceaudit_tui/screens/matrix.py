@@ -13,9 +13,9 @@ from textual.widget import Widget
 
 from traceaudit_tui.compare import concerns
 from traceaudit_tui.rows import Cell, Finding
-from traceaudit_tui.screens.base import AuditScreen
 from traceaudit_tui.screens.finding import FindingScreen
 from traceaudit_tui.screens.findings import FindingsScreen
+from traceaudit_tui.screens.searching import SearchedScreen
 from traceaudit_tui.signs import MUTED, Part, edge_text, name, outcome_sign, percent, plural, severity_sign
 from traceaudit_tui.verdict import verdict
 from traceaudit_tui.widgets.lines import Lines, flowed, rule
@@ -59,7 +59,7 @@ class CellPreview(Lines):
         return lines + flowed(found, width)
 
 
-class MatrixScreen(AuditScreen):
+class MatrixScreen(SearchedScreen):
     """The grid and what its cell says."""
 
     MODE = "matrix"

@@ -14,9 +14,10 @@ from textual.widget import Widget
 from traceaudit.exchange import Confidence
 from traceaudit_tui.copies import quoted
 from traceaudit_tui.rows import Bar, Exchange
-from traceaudit_tui.screens.base import AuditScreen, Subject
+from traceaudit_tui.screens.base import Subject
 from traceaudit_tui.screens.call import CallScreen
 from traceaudit_tui.screens.opening_findings import first_finding, open_finding
+from traceaudit_tui.screens.searching import SearchedScreen
 from traceaudit_tui.signs import (
     ACCENT,
     GOOD,
@@ -83,7 +84,7 @@ class CallPreview(Lines):
         return [rule(words, width), *flowed(chunks, width)]
 
 
-class WaterfallScreen(AuditScreen):
+class WaterfallScreen(SearchedScreen):
     """The request on top, its calls below it in the order of their start."""
 
     MODE = "requests"

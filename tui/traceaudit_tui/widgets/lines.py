@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
 from traceaudit_tui.signs import Part
+
+FOUND = "bold $background on $text-warning"
+
+
+def pattern(needle: str) -> re.Pattern[str]:
+    """What a text is looked for by: small letters stand for both."""
+    return re.compile(re.escape(needle), re.IGNORECASE if needle == needle.lower() else 0)
 
 
 class Lines(Widget):
@@ -16,9 +25,17 @@ class Lines(Widget):
     Lines { height: auto; width: 1fr; text-wrap: nowrap; text-overflow: clip; }
     """
 
+    needle = ""
+    """A text that is marked wherever it stands; empty: none."""
+
     def lines(self, width: int) -> list[Content]:
         """The lines for a width."""
         raise NotImplementedError
+
+    def found(self, needle: str) -> list[int]:
+        """The lines that hold a text, counted from its first one."""
+        width, wanted = self.content_size.width, pattern(needle)
+        return [i for i, line in enumerate(self.lines(width)) if wanted.search(line.plain)] if width else []
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 -- Textual's
         """As many as there are lines."""
@@ -27,7 +44,8 @@ class Lines(Widget):
     def render(self) -> Content:
         """All lines."""
         width = self.content_size.width
-        return Content("\n").join(self.lines(width)) if width else Content()
+        text = Content("\n").join(self.lines(width)) if width else Content()
+        return text.highlight_regex(pattern(self.needle), style=FOUND) if self.needle else text
 
     def changed(self) -> None:
         """What it shows has changed."""

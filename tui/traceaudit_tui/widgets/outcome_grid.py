@@ -23,6 +23,7 @@ from traceaudit.exchange import Outcome
 from traceaudit.formats.context import Format
 from traceaudit_tui.rows import Cell, Edge
 from traceaudit_tui.signs import edge_text, gravest, is_fault, name, outcome_sign, percent, short_count
+from traceaudit_tui.widgets.lines import pattern
 
 SHORT = {
     Format.TRACEPARENT: "W3C",
@@ -126,6 +127,28 @@ class OutcomeGrid(ScrollView, can_focus=True):
     def go_to(self, row: int, column: int) -> None:
         """Puts the cursor on a cell."""
         self.row, self.column = row, column
+
+    def find(self, needle: str, by: int, here: bool = False) -> bool:
+        """Puts the cursor on the next or previous edge or cell whose words hold a text, around both ends; whether there
+        is one. ``here``: the cell under the cursor counts."""
+        wanted = pattern(needle)
+        places: list[tuple[int, int]] = []
+        for row, edge in enumerate(self.edges):
+            if wanted.search(edge_text(edge)):
+                places.append((row, self.column))
+                continue
+            cells = [self._cells.get((edge.id, format_)) for format_ in self.formats]
+            words = [
+                f"{each.format} {' '.join(outcome for outcome, _ in each.counts)}" if each else "" for each in cells
+            ]
+            places += [(row, column) for column, text in enumerate(words) if wanted.search(text)]
+        at = (self.row, self.column)
+        if not places:
+            return False
+        ahead = [each for each in places if each > at] if by > 0 else [each for each in places[::-1] if each < at]
+        place = at if here and at in places else ahead[0] if ahead else places[0 if by > 0 else -1]
+        self.go_to(*place)
+        return True
 
     # --- the cursor --------------------------------------------------------------------------------------------------
 

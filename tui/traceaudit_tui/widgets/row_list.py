@@ -24,6 +24,7 @@ from textual.strip import Strip
 from textual.style import Style
 
 from traceaudit_tui.signs import MUTED, Part
+from traceaudit_tui.widgets.lines import pattern
 
 type Cell = Sequence[Part]
 type Fetch = Callable[[Sequence[int]], Mapping[int, Sequence[Cell]]]
@@ -154,6 +155,24 @@ class RowList(ScrollView, can_focus=True):
     def row_region(self) -> Region:
         """Where the cursor's row is, within the widget."""
         return Region(0, self.cursor - self.scroll_offset.y + 1, self.size.width, 1)
+
+    def find(self, needle: str, by: int, here: bool = False) -> bool:
+        """Puts the cursor on the next or previous row that holds a text, around both ends; whether there is one.
+
+        ``here``: the row under the cursor counts.
+        """
+        wanted, count = pattern(needle), len(self.keys)
+        first = self.cursor + (0 if here else by)
+        order = [(first + by * step) % count for step in range(count)] if count else []
+        for start in range(0, count, PAGE):
+            page = order[start : start + PAGE]
+            rows = self._fetch([self.keys[index] for index in page])
+            for index in page:
+                text = "  ".join("".join(part for part, _ in cell) for cell in rows.get(self.keys[index], ()))
+                if wanted.search(text):
+                    self.cursor = index
+                    return True
+        return False
 
     # --- the cursor --------------------------------------------------------------------------------------------------
 
