@@ -18,9 +18,10 @@ from textual.widgets import Input
 
 from traceaudit.commands import main
 from traceaudit.safe import safe
+from traceaudit.store.reader import HeaderRow
 from traceaudit_tui.app import Inspector
 from traceaudit_tui.copies import curl, exchange_markdown, shell_word
-from traceaudit_tui.rows import Exchange, HeaderLine
+from traceaudit_tui.rows import Exchange
 from traceaudit_tui.screens.copying import CopyScreen
 from traceaudit_tui.screens.finding import FindingScreen
 from traceaudit_tui.screens.reading import TextScreen
@@ -155,11 +156,11 @@ def test_a_shell_reads_what_was_sent_and_nothing_else(value: str) -> None:
 def test_a_curl_command_leaves_out_what_was_not_recorded_and_what_curl_makes_itself() -> None:
     exchange = Exchange(1, "o1", "outbound", 0, 1, "POST", "pay:80", "/x?a='b'", "POST /x", 200, "", ())
     headers = [
-        HeaderLine("Host", "pay"),
-        HeaderLine("Authorization", "", redacted=True),
-        HeaderLine("Content-Length", "5"),
-        HeaderLine("X-Empty", ""),
-        HeaderLine("X", "'; id #"),
+        HeaderRow("Host", "pay"),
+        HeaderRow("Authorization", "", redacted=True),
+        HeaderRow("Content-Length", "5"),
+        HeaderRow("X-Empty", ""),
+        HeaderRow("X", "'; id #"),
     ]
     words = shlex.split(curl(exchange, headers).replace("\\\n", " "))
     assert words == ["curl", "-i", "-X", "POST", "-H", "X-Empty;", "-H", "X: '; id #", "http://pay:80/x?a='b'"]
@@ -168,7 +169,7 @@ def test_a_curl_command_leaves_out_what_was_not_recorded_and_what_curl_makes_its
 def test_markdown_cannot_be_left() -> None:
     evil = "`` ``` </code><script>\n# x\x1b[31m"
     exchange = Exchange(1, evil, "outbound", 0, 1, "GET", evil, "/", "GET /", 200, "", ())
-    page = exchange_markdown(exchange, [HeaderLine("X", evil)])
+    page = exchange_markdown(exchange, [HeaderRow("X", evil)])
     fence = page.split("\n")[2]
     assert fence.startswith("````")
     assert page.count("\n" + fence[: fence.index("http")] + "\n") == 1

@@ -44,13 +44,12 @@ async def test_the_matrix_finds_edges_and_words_of_cells_around_both_ends(audit_
         assert cell(pilot)[0] == row
         await search(pilot, "dropped")
         seen = [cell(pilot)]
-        for _ in range(3):
+        while len(seen) < 2 or seen[-1] != seen[0]:
             await press(pilot, "n")
             seen.append(cell(pilot))
-        assert seen[0] == seen[3]
-        assert len(set(seen)) == 3
+        assert len(set(seen)) == len(seen) - 1 > 2
         await press(pilot, "N")
-        assert cell(pilot) == seen[2]
+        assert cell(pilot) == seen[-2]
         await press(pilot, "escape", "n")
         assert toasts(pilot)[-1] == "Nothing is looked for: press / for that."
 

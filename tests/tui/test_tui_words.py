@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from traceaudit_tui.compare import State, concerns, differing, format_of, pair
-from traceaudit_tui.rows import Counts, Edge, Finding, HeaderLine, Run, Summary
+from traceaudit.reports.comparison import State, all_pairs, differing, format_of
+from traceaudit.store.reader import HeaderRow
+from traceaudit_tui.compare import concerns
+from traceaudit_tui.rows import Counts, Edge, Finding, Run, Summary
 from traceaudit_tui.signs import (
     CONFIDENCES,
     OUTCOMES,
@@ -215,14 +217,14 @@ def test_what_was_seen_is_told_in_three_lengths() -> None:
 
 
 def test_trace_headers_come_first_and_pair_whatever_their_case() -> None:
-    left = [HeaderLine("Host", "a"), HeaderLine("traceparent", "00-1"), HeaderLine("B3", "0")]
+    left = [HeaderRow("Host", "a"), HeaderRow("traceparent", "00-1"), HeaderRow("B3", "0")]
     right = [
-        HeaderLine("b3", "1"),
-        HeaderLine("Accept", "x"),
-        HeaderLine("Traceparent", "00-1"),
-        HeaderLine("host", "b"),
+        HeaderRow("b3", "1"),
+        HeaderRow("Accept", "x"),
+        HeaderRow("Traceparent", "00-1"),
+        HeaderRow("host", "b"),
     ]
-    assert [(p.left and p.left.name, p.right and p.right.name, p.state) for p in pair(left, right)] == [
+    assert [(p.carried and p.carried.name, p.sent and p.sent.name, p.state) for p in all_pairs(left, right)] == [
         ("traceparent", "Traceparent", State.SAME),
         ("B3", "b3", State.CHANGED),
         ("Host", "host", State.CHANGED),
@@ -231,16 +233,16 @@ def test_trace_headers_come_first_and_pair_whatever_their_case() -> None:
 
 
 def test_a_duplicated_header_pairs_with_its_twin_and_the_rest_is_added() -> None:
-    left = [HeaderLine("traceparent", "1")]
-    right = [HeaderLine("traceparent", "1"), HeaderLine("traceparent", "2")]
-    assert [p.state for p in pair(left, right)] == [State.SAME, State.ADDED]
-    assert [p.state for p in pair(right, left)] == [State.SAME, State.LOST]
+    left = [HeaderRow("traceparent", "1")]
+    right = [HeaderRow("traceparent", "1"), HeaderRow("traceparent", "2")]
+    assert [p.state for p in all_pairs(left, right)] == [State.SAME, State.ADDED]
+    assert [p.state for p in all_pairs(right, left)] == [State.SAME, State.DROPPED]
 
 
 def test_equal_headers_that_stand_twice_are_not_mixed_up() -> None:
-    line = HeaderLine("x", "1")
-    assert [p.state for p in pair([line, line], [line, line])] == [State.SAME, State.SAME]
-    assert [p.state for p in pair([line], [line, line])] == [State.SAME, State.ADDED]
+    line = HeaderRow("x", "1")
+    assert [p.state for p in all_pairs([line, line], [line, line])] == [State.SAME, State.SAME]
+    assert [p.state for p in all_pairs([line], [line, line])] == [State.SAME, State.ADDED]
 
 
 @pytest.mark.parametrize(

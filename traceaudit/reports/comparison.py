@@ -1,4 +1,4 @@
-"""Puts the propagation headers of two requests side by side: which belong together, and where they differ."""
+"""Puts the headers of two requests side by side: which belong together, and where they differ."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One header on both sides; ``None``: not on this side."""
+    """One header on both sides; ``None``: not on this side. ``format`` ``None``: it propagates no context."""
 
     carried: HeaderRow | None
     sent: HeaderRow | None
-    format: Format
+    format: Format | None
 
     @property
     def name(self) -> str:
@@ -50,21 +50,30 @@ class Pair:
 
 
 def pairs(carried: Sequence[HeaderRow], sent: Sequence[HeaderRow]) -> list[Pair]:
-    """The propagation headers of both sides, those of one format together.
+    """The propagation headers of both sides, those of one format together."""
+    return [pair for pair in all_pairs(carried, sent) if pair.format is not None]
+
+
+def all_pairs(carried: Sequence[HeaderRow], sent: Sequence[HeaderRow]) -> list[Pair]:
+    """The headers of both sides: those that propagate context first, then the others as they were sent.
 
     The second of a duplicated header belongs to the second of the other side.
     """
-    waiting: dict[str, deque[HeaderRow]] = defaultdict(deque)
-    for row in sent:
-        if row.name.lower() in FORMAT_OF_HEADER:
-            waiting[row.name.lower()].append(row)
+    waiting: dict[str, deque[int]] = defaultdict(deque)
+    for position, row in enumerate(sent):
+        waiting[row.name.lower()].append(position)
     found: list[Pair] = []
     for row in carried:
-        header = row.name.lower()
-        if header in FORMAT_OF_HEADER:
-            found.append(Pair(row, waiting[header].popleft() if waiting[header] else None, FORMAT_OF_HEADER[header]))
-    found += [Pair(None, row, FORMAT_OF_HEADER[header]) for header, rows in waiting.items() for row in rows]
-    return sorted(found, key=lambda pair: _ORDER[pair.name.lower()])
+        twins = waiting[row.name.lower()]
+        found.append(Pair(row, sent[twins.popleft()] if twins else None, format_of(row.name)))
+    alone = sorted(position for positions in waiting.values() for position in positions)
+    found += [Pair(None, sent[position], format_of(sent[position].name)) for position in alone]
+    return sorted(found, key=lambda pair: _ORDER.get(pair.name.lower(), len(_ORDER)))
+
+
+def format_of(name: str) -> Format | None:
+    """The propagation format that a header belongs to; ``None``: none."""
+    return FORMAT_OF_HEADER.get(name.lower())
 
 
 def differing(value: str, other: str) -> list[tuple[str, bool]]:
@@ -76,4 +85,10 @@ def differing(value: str, other: str) -> list[tuple[str, bool]]:
     shape, other_shape = (["*" if token[0].isalnum() else token for token in each] for each in (tokens, others))
     if shape != other_shape:
         return [(value, value != other)]
-    return [(token, token != twin) for token, twin in zip(tokens, others, strict=True)]
+    pieces: list[tuple[str, bool]] = []
+    for token, twin in zip(tokens, others, strict=True):
+        if pieces and pieces[-1][1] == (token != twin):
+            pieces[-1] = (pieces[-1][0] + token, token != twin)
+        else:
+            pieces.append((token, token != twin))
+    return pieces

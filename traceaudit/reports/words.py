@@ -25,6 +25,7 @@ VALUE_LIMIT = 256
 inspector and the JSON report show the rest."""
 
 _SECOND_NS, _MILLISECOND_NS = 1_000_000_000, 1_000_000
+_ROUNDING = 1e-6  # 0.57 * 10,000 is a little less than 5,700
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def percent(share: float) -> str:
 
 def probability(number: float) -> str:
     """``0.97``, rounded down: ``1`` is said of nothing less."""
-    return "1" if number >= 1 else f"{math.floor(max(0.0, number) * 10_000) / 10_000:g}"
+    return "1" if number >= 1 else f"{math.floor(max(0.0, number) * 10_000 + _ROUNDING) / 10_000:g}"
 
 
 def sureness(finding: FindingRow) -> str:
@@ -158,6 +159,15 @@ def duration(ns: int) -> str:
     return f"{hours} h {minutes:02d} m" if hours else f"{minutes} m {seconds:02d} s"
 
 
+def short_duration(ns: int) -> str:
+    """``48.0 ms``, ``1.20 s``, ``3 m 12 s``: as `duration`, and finer below a minute."""
+    if abs(ns) >= 60 * _SECOND_NS:
+        return duration(ns)
+    if abs(ns) >= _SECOND_NS:
+        return f"{ns / _SECOND_NS:.2f} s"
+    return f"{ns / _MILLISECOND_NS:.1f} ms" if abs(ns) < 100 * _MILLISECOND_NS else f"{ns / _MILLISECOND_NS:.0f} ms"
+
+
 def seen(finding: FindingRow) -> str:
     """``12 times, 10:00:00.254 to 10:00:44.254 UTC``."""
     if finding.occurrences == 1 or finding.first_ns == finding.last_ns:
@@ -192,7 +202,7 @@ def link(candidates: Sequence[LinkRow], settled: float) -> str:
         return f"no request is likely to have caused it ({probability(share)})"
     meaning = METHODS.get(method, "")
     said = f"{probability(share)} by {name(method)}{': ' + meaning if meaning else ''}"
-    numbers = _numbers(evidence)
+    numbers = evidence_in_words(evidence)
     rivals = sum(each[0] is not None for each in candidates[1:])
     if rivals:
         numbers.append(plural(rivals, "other candidate"))
@@ -213,15 +223,26 @@ _EVIDENCE: Mapping[str, str] = {
     "uncaused_share": "{} that nothing caused it",
     "formats": "in {}",
     "identifiers_name": "its identifiers name {}",
+    "others_in_flight": "{} others in flight",
+    "since_request_ns": "{} after the request came",
+    "reaction_ns": "{} after the event that it followed",
+    "usual_from_ns": "such calls follow after {} at least",
+    "usual_to_ns": "and {} at most",
 }
+"""What the correlation's numbers mean; keys in ``_ns`` are shown as times."""
 
 
-def _numbers(evidence: Mapping[str, object]) -> list[str]:
-    """What the correlation wrote down, as phrases; what has no phrase here is named by its key."""
-    return [
-        _EVIDENCE[key].format(_value(value)) if key in _EVIDENCE else f"{name(key.replace('_', ' '))} {_value(value)}"
-        for key, value in evidence.items()
-    ]
+def evidence_in_words(evidence: Mapping[str, object]) -> list[str]:
+    """What a link is believed for, as phrases; what has no phrase here is named by its key, and every text is safe."""
+    phrases: list[str] = []
+    for key, value in evidence.items():
+        shown = _value(value)
+        if key.endswith("_ns") and isinstance(value, int | float) and math.isfinite(value):
+            shown = short_duration(int(value))
+        phrase = _EVIDENCE.get(key)
+        label = name(key.removesuffix("_ns").replace("_", " "))
+        phrases.append(phrase.format(shown) if phrase else f"{label} {shown}")
+    return phrases
 
 
 def _value(value: object) -> str:

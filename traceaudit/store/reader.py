@@ -87,7 +87,7 @@ class HeaderRow:
 
     name: str
     value: str
-    redacted: bool
+    redacted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from traceaudit.exchange import Confidence
 from traceaudit.safe import safe
-from traceaudit_tui.rows import Exchange, Finding, HeaderLine
+from traceaudit.store.reader import HeaderRow
+from traceaudit_tui.rows import Exchange, Finding
 from traceaudit_tui.signs import clock, edge_text, probability_text, request_text
 
 HOP_BY_HOP = frozenset(
@@ -47,7 +48,7 @@ def quoted(text: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
 
 
-def curl(exchange: Exchange, headers: Sequence[HeaderLine]) -> str:
+def curl(exchange: Exchange, headers: Sequence[HeaderRow]) -> str:
     """The request again; headers that curl makes for itself and those that were not recorded are left out."""
     lines = ["curl -i" + ("" if exchange.method == "GET" else f" -X {shell_word(exchange.method)}")]
     for header in headers:
@@ -60,14 +61,14 @@ def curl(exchange: Exchange, headers: Sequence[HeaderLine]) -> str:
     return " \\\n".join(lines)
 
 
-def header_lines(headers: Sequence[HeaderLine]) -> str:
+def header_lines(headers: Sequence[HeaderRow]) -> str:
     """``name: value`` a line."""
     return "\n".join(
         f"{safe(each.name, None)}: {'[redacted]' if each.redacted else safe(each.value, None)}" for each in headers
     )
 
 
-def exchange_markdown(exchange: Exchange, headers: Sequence[HeaderLine]) -> str:
+def exchange_markdown(exchange: Exchange, headers: Sequence[HeaderRow]) -> str:
     """For an issue or a chat."""
     status = exchange.error or str(exchange.status or "no answer")
     title = f"**{_code(request_text(exchange))}** {_code(exchange.id)} at {clock(exchange.started_ns)} UTC"

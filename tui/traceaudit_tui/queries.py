@@ -16,6 +16,7 @@ from typing import Any
 from traceaudit import listeners
 from traceaudit.exchange import Confidence
 from traceaudit.store.opening import Access, connect, open_audit
+from traceaudit.store.reader import HeaderRow
 from traceaudit_tui.coverage import coverage
 from traceaudit_tui.lists import ExchangeLists
 from traceaudit_tui.rows import (
@@ -26,7 +27,6 @@ from traceaudit_tui.rows import (
     Edge,
     Exchange,
     Finding,
-    HeaderLine,
     Judged,
     Marks,
     Place,
@@ -207,13 +207,13 @@ class Audit(ExchangeLists):
         rows = self._rows(f"{_EXCHANGE} where exchanges.id = ?", (id,)) if id is not None else []
         return _exchange(rows[0]) if rows else None
 
-    def headers(self, exchange_id: str, side: str = "request") -> list[HeaderLine]:
+    def headers(self, exchange_id: str, side: str = "request") -> list[HeaderRow]:
         """One side's header fields in the order they were sent."""
         rows = self._rows(
             "select name, value, redacted from headers where exchange_id = ? and side = ? order by position",
             (exchange_id, side),
         )
-        return [HeaderLine(_text(row["name"]), _text(row["value"]), bool(row["redacted"])) for row in rows]
+        return [HeaderRow(_text(row["name"]), _text(row["value"]), bool(row["redacted"])) for row in rows]
 
     def header_values(self, keys: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, str]]:
         """Of a page of exchanges the values of some of the request's headers, by their names in lower case; those of a

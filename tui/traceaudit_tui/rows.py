@@ -136,15 +136,6 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderLine:
-    """One header field as it was sent."""
-
-    name: str
-    value: str
-    redacted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Candidate:
     """One possible cause of a call, with the exchange, if there is one. ``evidence`` is JSON's types."""
 

@@ -6,71 +6,55 @@ The signs are one cell wide in every terminal tried and none of them has an emoj
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 
 from traceaudit.exchange import Confidence, Outcome, Severity
+from traceaudit.reports import words
+from traceaudit.reports.words import Sign, name, plural, short_authority
 from traceaudit.safe import safe
 from traceaudit_tui.rows import Edge, Exchange, Judged
+
+__all__ = [
+    "ACCENT", "CONFIDENCES", "ERROR", "GOOD", "GRAVITY", "MUTED", "NOTE", "OUTCOMES", "SEVERITIES", "UNKNOWN",
+    "WARNING",
+    "Part", "Sign", "clock", "confidence_sign", "day_and_clock", "duration", "edge_text", "gravest", "is_fault", "name",
+    "outcome_part", "outcome_sign", "percent", "plural", "probability_text", "request_text", "service_text",
+    "severity_sign", "short_authority", "short_count", "sparkline", "status_part",
+]  # fmt: skip
 
 type Part = tuple[str, str]
 """Text that is safe, and its style: the piece that every line is made of."""
 
 MUTED = "$text-muted"
 ERROR, WARNING, NOTE, GOOD, ACCENT = "$text-error", "$text-warning", "$text-secondary", "$text-success", "$text-accent"
-NAME_LIMIT = 200  # characters of a name, path or route: more than the widest screen shows in one line
-MINUTE_NS, SECOND_NS, MILLISECOND_NS = 60_000_000_000, 1_000_000_000, 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
-    """``meaning`` is what help says of it."""
-
-    sign: str
-    style: str
-    meaning: str
-
-
-SEVERITIES = {
-    Severity.ERROR: Sign("✘", f"bold {ERROR}", "error: the trace breaks"),
-    Severity.WARNING: Sign("▲", WARNING, "warning: something is lost"),
-    Severity.NOTE: Sign("•", NOTE, "note: good to know"),
-}
-CONFIDENCES = {
-    Confidence.PROVEN: Sign("●", GOOD, "proven: 999 in 1,000 or better"),
-    Confidence.PROBABLE: Sign("◐", ACCENT, "probable: 95 in 100 or better"),
-    Confidence.AMBIGUOUS: Sign("○", MUTED, "ambiguous: it could be otherwise; fails no build"),
-}
-OUTCOMES = {
-    Outcome.CONTINUED: Sign("✓", GOOD, "same trace, new span"),
-    Outcome.FORWARDED: Sign("=", GOOD, "copied as it came"),
-    Outcome.CONVERTED: Sign("~", ACCENT, "carried by the sibling format"),
-    Outcome.ALTERED: Sign("≠", WARNING, "same trace, a part changed that may not"),
-    Outcome.RESTARTED: Sign("↻", ERROR, "a trace that nobody brought"),
-    Outcome.LEAKED: Sign("⇄", f"bold {ERROR}", "another request's context"),
-    Outcome.MALFORMED: Sign("!", ERROR, "there, and invalid"),
-    Outcome.DROPPED: Sign("✘", ERROR, "not on the call"),
-    Outcome.ABSENT: Sign("·", MUTED, "on neither side"),
+_SEVERITIES = {Severity.ERROR: f"bold {ERROR}", Severity.WARNING: WARNING, Severity.NOTE: NOTE}
+_OUTCOMES = {
+    Outcome.CONTINUED: GOOD,
+    Outcome.FORWARDED: GOOD,
+    Outcome.CONVERTED: ACCENT,
+    Outcome.ALTERED: WARNING,
+    Outcome.RESTARTED: ERROR,
+    Outcome.LEAKED: f"bold {ERROR}",
+    Outcome.MALFORMED: ERROR,
+    Outcome.DROPPED: ERROR,
+    Outcome.ABSENT: MUTED,
 }
 """In the order of DESIGN 4."""
 
-GRAVITY = [
-    Outcome.LEAKED,
-    Outcome.RESTARTED,
-    Outcome.DROPPED,
-    Outcome.MALFORMED,
-    Outcome.ALTERED,
-    Outcome.CONVERTED,
-    Outcome.CONTINUED,
-    Outcome.FORWARDED,
-    Outcome.ABSENT,
-]
-"""The order in which an outcome stands for a mixed cell: three calls in a hundred that leak are what one looks for."""
-
-UNKNOWN = Sign("?", WARNING, "a word that this version does not know")
+# Signs and meanings are the reports'; the colours are the theme's.
+SEVERITIES = {each: replace(words.SEVERITIES[each], style=style) for each, style in _SEVERITIES.items()}
+OUTCOMES = {each: replace(words.OUTCOMES[each], style=style) for each, style in _OUTCOMES.items()}
+CONFIDENCES = {
+    Confidence.PROVEN: Sign("●", GOOD, "999 in 1,000 or better"),
+    Confidence.PROBABLE: Sign("◐", ACCENT, "95 in 100 or better"),
+    Confidence.AMBIGUOUS: Sign("○", MUTED, "it could be otherwise; fails no build"),
+}
+UNKNOWN = replace(words.UNKNOWN, style=WARNING)
+GRAVITY = [Outcome(each) for each in words.OUTCOMES]
+"""The order in which an outcome stands for a mixed cell, the gravest first."""
 
 
 def severity_sign(severity: str) -> Sign:
@@ -98,23 +82,6 @@ def gravest(outcomes: Iterable[str]) -> str:
     return min(outcomes, key=lambda outcome: GRAVITY.index(Outcome(outcome)) if outcome in Outcome else -1)
 
 
-def name(text: str) -> str:
-    """A name, path or route in one safe line."""
-    return safe(text, NAME_LIMIT)
-
-
-def short_authority(authority: str) -> str:
-    """``inventory.default.svc:80`` as a person says it: the Service's name. Addresses and other ports are kept."""
-    short = re.sub(r":(80|443)$", "", authority)
-    host, _, port = short.partition(":")
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        host = re.sub(r"\.[^.:]+\.svc(\.cluster\.local)?\.?$", "", host)
-        return f"{host}:{port}" if port else host
-    return authority
-
-
 SERVICE_LIMIT = 36  # characters of the service's command: its name and what comes first
 
 
@@ -129,7 +96,7 @@ def edge_text(edge: Edge | None) -> str:
     """``GET /checkout → inventory GET /stock/{id}``."""
     if edge is None:
         return "no call: coverage"
-    called = f"{name(short_authority(edge.outbound_authority))} {name(edge.outbound_route)}".strip()
+    called = words.upstream(edge.outbound_authority, edge.outbound_route).strip()
     if not called:
         return name(edge.inbound_route)
     return f"{name(edge.inbound_route)} → {called}".lstrip()
@@ -159,31 +126,19 @@ def status_part(exchange: Exchange) -> Part:
     return (str(exchange.status), styles.get(exchange.status // 100, MUTED))
 
 
-def _at(ns: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ns // 1000)
-
-
 def clock(ns: int | None) -> str:
     """``10:00:00.254``, in UTC."""
-    return "" if ns is None else f"{_at(ns):%H:%M:%S}.{ns // MILLISECOND_NS % 1000:03d}"
+    return "" if ns is None else words.clock(ns)
 
 
 def day_and_clock(ns: int | None) -> str:
     """``2026-03-02 10:00:00 UTC``."""
-    return "" if ns is None else f"{_at(ns):%Y-%m-%d %H:%M:%S} UTC"
+    return "" if ns is None else words.day_and_clock(ns)
 
 
 def duration(ns: int | None) -> str:
     """``48.0 ms``, ``1.20 s``, ``3 m 12 s``; None, not ended, is ``…``."""
-    if ns is None:
-        return "…"
-    if abs(ns) >= MINUTE_NS:
-        minutes, seconds = divmod(ns // SECOND_NS, 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours} h {minutes:02d} m" if hours else f"{minutes} m {seconds:02d} s"
-    if abs(ns) >= SECOND_NS:
-        return f"{ns / SECOND_NS:.2f} s"
-    return f"{ns / MILLISECOND_NS:.1f} ms" if abs(ns) < 100 * MILLISECOND_NS else f"{ns / MILLISECOND_NS:.0f} ms"
+    return "…" if ns is None else words.short_duration(ns)
 
 
 def short_count(number: int) -> str:
@@ -197,19 +152,12 @@ def short_count(number: int) -> str:
 
 def percent(part: int, whole: int) -> str:
     """``97%``; never 0% of something nor 100% of less than all."""
-    if not whole or part in (0, whole):
-        return "100%" if whole and part else "0%"
-    return f"{min(99, max(1, round(100 * part / whole)))}%"
+    return words.percent(part / whole if whole else 0)
 
 
 def probability_text(probability: float) -> str:
     """``0.9996``; never 1 for what is less than certain."""
-    return "1" if probability >= 1 else f"{min(probability, 0.9999):.4f}".rstrip("0").rstrip(".")
-
-
-def plural(number: int, one: str, many: str | None = None) -> str:
-    """``1 call``, ``1,204 calls``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return words.probability(probability)
 
 
 SPARKS = " ▁▂▃▄▅▆▇█"

@@ -9,7 +9,7 @@ from textual.content import Content
 from traceaudit.envoy import Result, verdicts
 from traceaudit.formats import read
 from traceaudit.safe import safe
-from traceaudit_tui.rows import HeaderLine
+from traceaudit.store.reader import HeaderRow
 from traceaudit_tui.signs import ERROR, GOOD, MUTED, WARNING, Part
 from traceaudit_tui.widgets.lines import Lines, rule, wrapped
 
@@ -29,7 +29,7 @@ class EnvoyVerdicts(Lines):
         super().__init__()
         self._lines: list[tuple[Part, str, str]] = []
 
-    def show(self, carried: Sequence[HeaderLine], sent: Sequence[HeaderLine] | None) -> None:
+    def show(self, carried: Sequence[HeaderRow], sent: Sequence[HeaderRow] | None) -> None:
         """Another call's headers beside its request's; ``sent`` None: there is no call."""
         self._lines = []
         if sent is not None:
@@ -53,5 +53,5 @@ class EnvoyVerdicts(Lines):
         return result
 
 
-def _pairs(headers: Sequence[HeaderLine]) -> list[tuple[str, str]]:
+def _pairs(headers: Sequence[HeaderRow]) -> list[tuple[str, str]]:
     return [(each.name, each.value) for each in headers if not each.redacted]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from traceaudit.exchange import Confidence, Method
-from traceaudit.safe import safe
+from traceaudit.exchange import Confidence
+from traceaudit.reports.words import METHODS, evidence_in_words
 from traceaudit_tui.rows import Candidate, Exchange
 from traceaudit_tui.signs import (
     MUTED,
@@ -21,19 +21,7 @@ from traceaudit_tui.signs import (
 )
 from traceaudit_tui.widgets.lines import Lines, rule, wrapped
 
-METHODS = {
-    Method.TRACE_ID: "the call carries a trace id that exactly one request brought",
-    Method.REQUEST_ID: "the call carries a request id that exactly one request brought",
-    Method.ISOLATED: "one request was in flight when the call was made",
-    Method.GATED: "everything else was held back until the service had reacted to this request",
-    Method.GOROUTINE: "the goroutine that made the call descends from the one that serves the request",
-    Method.VALUE: "a distinctive value of the request reappears in the call",
-    Method.TIMING: "it is the assignment that best explains all starts and ends together",
-}
-"""What each method means, to a person; DESIGN 5."""
-
 BAR = 10  # cells of a whole probability
-EVIDENCE_LIMIT = 400  # characters of one value
 
 
 class Evidence(Lines):
@@ -60,8 +48,7 @@ class Evidence(Lines):
         chosen = self._candidates[0]
         kind = Confidence.of(chosen.probability)
         sign = confidence_sign(kind)
-        known = chosen.method in Method
-        meaning = METHODS[Method(chosen.method)] if known and chosen.inbound_id is not None else ""
+        meaning = METHODS.get(chosen.method, "") if chosen.inbound_id is not None else ""
         words: list[Part] = [(f"{sign.sign} {kind}", sign.style), (f" {probability_text(chosen.probability)}", "bold")]
         words.append((f" by {name(chosen.method)}" + (f": {meaning}" if meaning else ""), ""))
         if chosen.inbound_id is None:
@@ -112,23 +99,5 @@ class Evidence(Lines):
 
 
 def numbers_of(evidence: dict[str, object]) -> str:
-    """``in flight 3 · carried by 1``: whatever the correlation wrote down."""
-    return " · ".join(
-        f"{safe(key.replace('_', ' '), 60)} {safe(_value(value), EVIDENCE_LIMIT)}" for key, value in evidence.items()
-    )
-
-
-def _value(value: object) -> str:
-    match value:
-        case bool() | None:
-            return {True: "yes", False: "no", None: "unknown"}[value]
-        case float():
-            return f"{value:.6g}"
-        case int():
-            return f"{value:,}"
-        case list():
-            return ", ".join(_value(each) for each in value)
-        case dict():
-            return ", ".join(f"{key} {_value(each)}" for key, each in value.items())
-        case _:
-            return str(value)
+    """``3 in flight · brought by 1``: whatever the correlation wrote down."""
+    return " · ".join(evidence_in_words(evidence))

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from traceaudit.exchange import Outcome
+from traceaudit.reports.comparison import Pair, State, all_pairs, differing
 from traceaudit.safe import safe
-from traceaudit_tui.compare import Pair, State, differing, pair
-from traceaudit_tui.rows import Exchange, HeaderLine, Judged
+from traceaudit.store.reader import HeaderRow
+from traceaudit_tui.rows import Exchange, Judged
 from traceaudit_tui.signs import (
     ACCENT,
     ERROR,
@@ -47,13 +48,13 @@ class HeaderComparison(Lines):
         self,
         inbound: Exchange | None,
         outbound: Exchange | None,
-        left: Sequence[HeaderLine],
-        right: Sequence[HeaderLine],
+        left: Sequence[HeaderRow],
+        right: Sequence[HeaderRow],
         judged: Sequence[Judged],
     ) -> None:
         """Shows two requests; ``inbound`` None: nothing is known to have caused the call."""
         self._inbound, self._outbound = inbound, outbound
-        self._pairs = pair(left, right)
+        self._pairs = all_pairs(left, right)
         self._outcomes = {each.format: each.outcome for each in judged}
         self.changed()
 
@@ -88,8 +89,8 @@ class HeaderComparison(Lines):
     def _pair(self, each: Pair, half: int) -> list[Content]:
         sign, style = self._sign(each)
         limit = WHOLE_LIMIT if self._whole else TRACE_LIMIT if each.format else OTHER_LIMIT
-        left = folded(_side(each, each.left, each.right, style, limit), half)
-        right = folded(_side(each, each.right, each.left, style, limit), half)
+        left = folded(_side(each, each.carried, each.sent, style, limit), half)
+        right = folded(_side(each, each.sent, each.carried, style, limit), half)
         return _beside([(sign, style)], left, right, half)
 
     def _sign(self, each: Pair) -> Part:
@@ -98,7 +99,7 @@ class HeaderComparison(Lines):
             return {
                 State.SAME: (" ", ""),
                 State.CHANGED: ("≠", MUTED),
-                State.LOST: ("-", MUTED),
+                State.DROPPED: ("-", MUTED),
                 State.ADDED: ("+", MUTED),
             }[each.state]
         match each.state:
@@ -106,7 +107,7 @@ class HeaderComparison(Lines):
                 return ("=", WARNING if outcome == Outcome.LEAKED else GOOD)
             case State.CHANGED:
                 return ("≠", ERROR if is_fault(outcome) and outcome else GOOD if outcome else WARNING)
-            case State.LOST:
+            case State.DROPPED:
                 sign = outcome_sign(outcome) if outcome == Outcome.CONVERTED else None
                 return (sign.sign, sign.style) if sign else ("✘", f"bold {ERROR}")
             case State.ADDED:
@@ -140,10 +141,10 @@ def _facts(exchange: Exchange | None) -> list[Part]:
     return parts
 
 
-def _side(each: Pair, line: HeaderLine | None, other: HeaderLine | None, style: str, limit: int) -> list[Part]:
+def _side(each: Pair, line: HeaderRow | None, other: HeaderRow | None, style: str, limit: int) -> list[Part]:
     ours = each.format is not None
     if line is None:
-        return [("not sent", f"italic {style}")] if ours and each.state is State.LOST else [("", "")]
+        return [("not sent", f"italic {style}")] if ours and each.state is State.DROPPED else [("", "")]
     parts: list[Part] = [(safe(line.name, 256), "bold" if ours else MUTED), (": ", MUTED)]
     if line.redacted:
         return [*parts, ("not recorded", f"italic {MUTED}")]
