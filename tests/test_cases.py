@@ -21,7 +21,7 @@ from rich.console import Console
 
 from traceaudit.audit import Audit
 from traceaudit.capture.exchange_log import read
-from traceaudit.capture.replay import replay
+from traceaudit.capture.replay import in_order, replay
 from traceaudit.config import load
 from traceaudit.exchange import Confidence, Exchange, Outcome
 from traceaudit.reports import machine, matrix, text
@@ -75,7 +75,8 @@ def audited(case: Case, path: Path) -> Path:
     run = case.first.get("run", {"started_ns": 0, "ended_ns": over_ns + AFTER_NS})
     settings = load(case.first.get("settings", {}), directory=path.parent, environ={})
     writer = AuditWriter(path, started_ns=run["started_ns"], settings=settings.as_json())
-    replay(exchanges, Audit(settings.audit_settings()), writer, started_ns=run["started_ns"], ended_ns=run["ended_ns"])
+    audit = Audit(settings.audit_settings())
+    replay(in_order(exchanges), audit, writer, started_ns=run["started_ns"], ended_ns=run["ended_ns"])
     return path
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.builders import MS, START_NS, inbound, outbound, trace_headers
 from traceaudit.audit import Audit
-from traceaudit.capture.replay import BATCH, moments, replay
+from traceaudit.capture.replay import BATCH, in_order, moments, replay
 from traceaudit.coverage import Coverage, Expectation
 from traceaudit.exchange import Exchange
 from traceaudit.rules import RULES
@@ -34,7 +34,8 @@ def replayed(path: Path, exchanges: Sequence[Exchange], expected: Expectation | 
     audit = Audit()
     coverage = Coverage(audit.findings, RULES, expectation=expected) if expected else None
     writer = AuditWriter(path, started_ns=START_NS)
-    replay(exchanges, audit, writer, started_ns=START_NS, ended_ns=END_NS, coverage=coverage, progress=batches.append)
+    ordered = in_order(exchanges)
+    replay(ordered, audit, writer, started_ns=START_NS, ended_ns=END_NS, coverage=coverage, progress=batches.append)
     return batches
 
 

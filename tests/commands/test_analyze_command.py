@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import random
 import signal
 import sqlite3
 import subprocess
@@ -161,6 +162,49 @@ def test_a_text_file_as_the_database_is_bad_input_and_stays_as_it_is(home: Path)
 
 def test_a_database_in_a_folder_that_is_not_there_is_wrong_usage(home: Path) -> None:
     assert analyze(log(home / "a.jsonl", CLEAN), "--db", home / "no" / "a.db").exit_code == 2
+
+
+ALL = ("exchanges", "headers", "links", "outcomes", "edges", "findings", "finding_occurrences")
+
+
+def test_in_whatever_order_the_lines_come_every_table_is_the_same(home: Path) -> None:
+    """In order, a log is read while it is audited; in disorder, or with others, it is sorted first."""
+    exchanges = [
+        each
+        for number in range(800)
+        for each in (
+            inbound(f"i{number}", number * 3, 5, headers=trace_headers(number)),
+            outbound(f"o{number}", number * 3 + 1, 2, headers=trace_headers(number)[number % 4 :]),
+        )
+    ]
+    shuffled = random.Random(1).sample(exchanges, len(exchanges))
+    assert analyze(log(home / "a.jsonl", exchanges), "--db", "in-order.db").exit_code == 0
+    assert analyze(log(home / "b.jsonl", shuffled), "--db", "shuffled.db").exit_code == 0
+    assert analyze(log(home / "c.jsonl", exchanges[1::2]), home / "a.jsonl", "--db", "both.db").exit_code == 4
+    assert analyze("-", "--db", "piped.db", stdin=text_of(exchanges).encode()).exit_code == 0
+    for table in ALL:
+        sql = f"select * from {table} order by 1, 2, 3"
+        expected = rows(home / "in-order.db", sql)
+        assert expected
+        for other in ("shuffled.db", "both.db", "piped.db"):
+            assert rows(home / other, sql) == expected, (table, other)
+    sql = "select started_ns, ended_ns, exchanges from runs"
+    assert rows(home / "in-order.db", sql) == rows(home / "shuffled.db", sql)
+
+
+def test_an_id_that_comes_again_much_later_is_told_with_the_number_of_its_line(home: Path) -> None:
+    """At once, after as many lines as are held back, and when all but the last moment are on the disk."""
+    exchanges = [outbound(f"o{number}", number // 3) for number in range(3_000)]
+    again = [exchanges[0], *exchanges, exchanges[1], exchanges[-1]]
+    again.insert(1026, exchanges[1023])
+    result = analyze(log(home / "a.jsonl", again))
+    assert result.stderr.splitlines() == [
+        f"{home}/a.jsonl:2: id 'o0' has been used before",
+        f"{home}/a.jsonl:1027: id 'o1023' has been used before",
+        f"{home}/a.jsonl:3003: id 'o1' has been used before",
+        f"{home}/a.jsonl:3004: id 'o2999' has been used before",
+    ]
+    assert rows(home / "audit.db", "select count(*) from exchanges") == [(3_000,)]
 
 
 # --- standard input and several logs ----------------------------------------------------------------------------------

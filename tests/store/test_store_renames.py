@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from traceaudit.audit import Audit
-from traceaudit.capture.replay import replay
+from traceaudit.capture.replay import in_order, replay
 from traceaudit.exchange import Direction, Exchange
 from traceaudit.store.writer import AuditWriter
 
@@ -33,7 +33,7 @@ def test_edges_findings_outcomes_and_exchanges_follow_their_routes(tmp_path: Pat
     writer = AuditWriter(tmp_path / "audit.db", started_ns=0)
     for exchange in (batch := exchanges()):
         assert exchange.ended_ns
-    replay(batch, Audit(), writer, started_ns=0, ended_ns=batch[-1].started_ns + 100 * MS)
+    replay(in_order(batch), Audit(), writer, started_ns=0, ended_ns=batch[-1].started_ns + 100 * MS)
     database = sqlite3.connect(tmp_path / "audit.db")
 
     def rows(sql: str) -> list[tuple[object, ...]]:

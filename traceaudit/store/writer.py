@@ -177,6 +177,12 @@ class AuditWriter:
         """Exchanges that are gathered and not yet on the disk."""
         return len(self._new)
 
+    def has(self, id_: str) -> bool:
+        """Whether an exchange of this id was taken, or was in the file before."""
+        if id_ in self._new:
+            return True
+        return self._db.execute("select 1 from exchanges where id = ?", (_storable(id_),)).fetchone() is not None
+
     # --- to the disk --------------------------------------------------------------------------------------------------
 
     def commit(self) -> None:
