@@ -74,10 +74,9 @@ async def test_the_inspector_comes_through_and_answers(address: str) -> None:
                     await terminal.send_json(["stdin", key])
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 async def test_a_browser_shows_it(address: str, tmp_path: Path) -> None:
     """Nothing that the page's policy forbids is missing from it."""
-    assert CHROMIUM is not None
+    assert CHROMIUM is not None, "this needs a browser: Debian's package chromium"
     profile = tmp_path / "profile"
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
     command += ["--remote-debugging-port=0", "--window-size=1200,800", address]

@@ -16,11 +16,40 @@ from traceaudit.safe import safe
 from traceaudit_tui.rows import Edge, Exchange, Judged
 
 __all__ = [
-    "ACCENT", "CONFIDENCES", "ERROR", "GOOD", "GRAVITY", "MUTED", "NOTE", "OUTCOMES", "SEVERITIES", "UNKNOWN",
+    "ACCENT",
+    "CONFIDENCES",
+    "ERROR",
+    "GOOD",
+    "GRAVITY",
+    "MUTED",
+    "NOTE",
+    "OUTCOMES",
+    "SERVICE_LIMIT",
+    "SEVERITIES",
+    "UNKNOWN",
     "WARNING",
-    "Part", "Sign", "clock", "confidence_sign", "day_and_clock", "duration", "edge_text", "gravest", "is_fault", "name",
-    "outcome_part", "outcome_sign", "percent", "plural", "probability_text", "request_text", "service_text",
-    "severity_sign", "short_authority", "short_count", "sparkline", "status_part",
+    "Part",
+    "Sign",
+    "clock",
+    "confidence_sign",
+    "day_and_clock",
+    "duration",
+    "edge_text",
+    "gravest",
+    "is_fault",
+    "name",
+    "outcome_part",
+    "outcome_sign",
+    "percent",
+    "plural",
+    "probability_text",
+    "request_text",
+    "service_text",
+    "severity_sign",
+    "short_authority",
+    "short_count",
+    "sparkline",
+    "status_part",
 ]  # fmt: skip
 
 type Part = tuple[str, str]
@@ -85,11 +114,11 @@ def gravest(outcomes: Iterable[str]) -> str:
 SERVICE_LIMIT = 36  # characters of the service's command: its name and what comes first
 
 
-def service_text(command: str) -> str:
+def service_text(command: str, limit: int = SERVICE_LIMIT) -> str:
     """``my-service --port 8080`` for a command that names a place on this machine; not all of a long one."""
     program, space, rest = command.partition(" ")
     short = safe(program.rstrip("/").rpartition("/")[2] + space + rest, None)
-    return short if len(short) <= SERVICE_LIMIT else short[: SERVICE_LIMIT - 1] + "…"
+    return short if len(short) <= limit else short[: limit - 1] + "…"
 
 
 def edge_text(edge: Edge | None) -> str:

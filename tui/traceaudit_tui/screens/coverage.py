@@ -102,11 +102,11 @@ class CoverageScreen(SearchedScreen):
             [(clock(place.last_ns), MUTED)],
         ]
 
-    def on_row_list_opened(self) -> None:
+    def on_row_list_opened(self, event: RowList.Opened) -> None:
         """The exchanges there, or the finding that says that there are none."""
-        place = self.place
-        if place is None:
+        if event.key >= len(self._places):
             return
+        place = self._places[event.key]
         if place.seen:
             self._open_exchanges(place)
             return

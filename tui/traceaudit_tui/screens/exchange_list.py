@@ -292,10 +292,10 @@ class ExchangeList(FilteredScreen):
         """Shows the note on what is under the cursor."""
         self.query_one(Note).show(self.inspector.marks.exchanges.get(self.query_one(RowList).key or 0, ""))
 
-    def on_row_list_opened(self) -> None:
+    def on_row_list_opened(self, event: RowList.Opened) -> None:
         """A request's waterfall, a call's headers."""
-        exchange = self.subject()
-        if isinstance(exchange, Exchange):
+        exchange = self.inspector.audit.exchanges([event.key]).get(event.key)
+        if exchange is not None:
             self.app.push_screen(CallScreen(exchange.id) if exchange.outbound else WaterfallScreen(exchange.id))
 
     def action_finding(self) -> None:

@@ -180,7 +180,7 @@ class FindingScreen(SearchedScreen):
         self._comparison.display = True
         right = audit.headers(call.id)
         self._comparison.show(self._inbound, call, left, right, audit.judged(call.id))
-        self._evidence.show(call, candidates, total)
+        self._evidence.show(call, candidates, total, self._finding.probability)
         self._envoy.show(left, right)
         self._say_occurrence(call)
 

@@ -187,9 +187,9 @@ class FindingsScreen(FilteredScreen):
         """Shows what is under the cursor."""
         self.query_one(FindingPreview).show(self.finding)
 
-    def on_row_list_opened(self) -> None:
-        """Opens it."""
-        if (finding := self.finding) is not None:
+    def on_row_list_opened(self, event: RowList.Opened) -> None:
+        """Opens what was under the cursor then."""
+        if (finding := self._findings.get(event.key)) is not None:
             self.app.push_screen(FindingScreen(finding))
 
     def action_step(self, by: int) -> None:

@@ -199,10 +199,10 @@ class WaterfallScreen(SearchedScreen):
         if self._inbound is not None:
             self.query_one(CallPreview).show(self._inbound, self.bar)
 
-    def on_row_list_opened(self) -> None:
+    def on_row_list_opened(self, event: RowList.Opened) -> None:
         """A call's headers beside the request's."""
-        if self.bar is not None:
-            self.app.push_screen(CallScreen(self.bar.call.id))
+        if (bar := self._bars.get(event.key)) is not None:
+            self.app.push_screen(CallScreen(bar.call.id))
 
     def action_step(self, by: int) -> None:
         """The next or previous call that a finding is about."""

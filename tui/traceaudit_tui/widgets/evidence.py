@@ -32,10 +32,14 @@ class Evidence(Lines):
         self._call: Exchange | None = None
         self._candidates: Sequence[Candidate] = ()
         self._total = 0
+        self._settled: float | None = None
 
-    def show(self, call: Exchange | None, candidates: Sequence[Candidate], total: int) -> None:
-        """Shows a call's candidates, of which there may be more than are given."""
-        self._call, self._candidates, self._total = call, candidates, total
+    def show(
+        self, call: Exchange | None, candidates: Sequence[Candidate], total: int, settled: float | None = None
+    ) -> None:
+        """Shows a call's candidates, of which there may be more than are given. ``settled`` is the probability of the
+        finding that it is looked at for; None: it is looked at for itself."""
+        self._call, self._candidates, self._total, self._settled = call, candidates, total, settled
         self.changed()
 
     def lines(self, width: int) -> list[Content]:
@@ -57,6 +61,14 @@ class Evidence(Lines):
         numbers = numbers_of(chosen.evidence)
         if numbers:
             result += wrapped([(numbers, MUTED)], width, 2)
+        if self._settled is not None and Confidence.of(self._settled) is not kind:
+            sign = confidence_sign(Confidence.of(self._settled))
+            settled: list[Part] = [(f"{sign.sign} {Confidence.of(self._settled)}", sign.style)]
+            settled += [
+                (f" {probability_text(self._settled)}", "bold"),
+                (" is the finding by all that the run has shown", ""),
+            ]
+            result += wrapped(settled, width, 2)
         for candidate in self._candidates:
             result += self._candidate(candidate, width)
         more = self._total - len(self._candidates)

@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from traceaudit.safe import safe
 from traceaudit_tui.rows import Summary
-from traceaudit_tui.signs import MUTED, Part, day_and_clock, duration, service_text
+from traceaudit_tui.signs import MUTED, SERVICE_LIMIT, Part, day_and_clock, duration, service_text
 from traceaudit_tui.verdict import tallies, verdict
 from traceaudit_tui.widgets.lines import parts_length
 
@@ -35,6 +35,9 @@ VIEWS = (
     View("5", "uncaused", "Uncaused"),
     View("6", "coverage", "Coverage"),
 )
+
+
+SHORT_SERVICE = 20  # characters of the service's command where there is little room
 
 
 def spread(left: list[Part], right: list[Part], width: int) -> Content:
@@ -65,21 +68,30 @@ class RunLine(Line):
     def render(self) -> Content:
         """``traceaudit  shop · run 1 of 2 · started … · took …``."""
         run, runs = self.summary.run, self.summary.runs
-        left: list[Part] = [(" traceaudit ", "bold $primary")]
-        if run is not None:
-            left += [(f" {service_text(run.service) or 'unnamed service'}", "bold")]
-            facts = [f"run {run.id}"] if runs > 1 else []
-            facts.append(day_and_clock(run.started_ns))
-            if run.ended_ns is not None and run.started_ns is not None:
-                facts.append(duration(run.ended_ns - run.started_ns))
-            else:
-                facts.append("not ended")
-            left += [("  " + " · ".join(filter(None, facts)), MUTED)]
         ended = run is not None and run.ended_ns is not None
         right: Part = ("● following ", "$text-success") if not ended else ("■ ended ", MUTED)
         if self.paused:
             right = ("‖ paused ", "bold $text-warning")
-        return spread(left, [right], self.size.width)
+        left: list[Part] = [(" traceaudit ", "bold $primary")]
+        if run is None:
+            return spread(left, [right], self.size.width)
+        number = f"run {run.id} · " if runs > 1 else ""
+        began = day_and_clock(run.started_ns)
+        took = "not ended"
+        if run.ended_ns is not None and run.started_ns is not None:
+            took = duration(run.ended_ns - run.started_ns)
+        room = self.size.width - parts_length([right]) - 1
+        for service, facts in (
+            (SERVICE_LIMIT, f"{number}{began} · {took}"),
+            (SHORT_SERVICE, f"{number}{began} · {took}"),
+            (SHORT_SERVICE, f"{number}{began}"),
+            (SHORT_SERVICE, number.removesuffix(" · ")),
+        ):
+            shown = service_text(run.service, service) or "unnamed service"
+            line: list[Part] = [*left, (f" {shown}", "bold"), (f"  {facts}", MUTED)]
+            if parts_length(line) <= room:
+                break
+        return spread(line, [right], self.size.width)
 
 
 class VerdictLine(Line):
