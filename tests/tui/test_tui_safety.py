@@ -13,6 +13,7 @@ import sample
 from driving import app_of, look_again, press, settle, text
 from textual.pilot import Pilot
 
+from traceaudit_tui import columns
 from traceaudit_tui.app import Inspector
 
 EVIL = (
@@ -32,6 +33,9 @@ PLACES = [
     ["6", "enter"],
     ["4", "y"],
     ["4", "dollar_sign"],
+    ["2", "question_mark"],
+    ["4", "c"],
+    ["L"],
     ["2", "enter", "r"],
 ]
 
@@ -61,6 +65,7 @@ def evil_db(tmp_path: Path) -> Path:
         del sample.RULES[EVIL]
     shop.db.conn.commit()
     shop.close()
+    (tmp_path / "audit.db.log").write_text(f"service │ {EVIL}\nerror {EVIL}\n", encoding="utf-8")
     return tmp_path / "audit.db"
 
 
@@ -82,6 +87,7 @@ def check(pilot: Pilot[None]) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (180, 60)], ids=["small", "wide"])
 async def test_hostile_text_goes_through_every_view_as_text(evil_db: Path, size: tuple[int, int]) -> None:
     async with Inspector(evil_db).run_test(size=size) as pilot:
+        app_of(pilot).columns = tuple(columns.offered(()))
         await settle(pilot)
         for place in PLACES:
             await press(pilot, *place)
