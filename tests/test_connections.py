@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from tests.services import LOOPBACK
 from traceaudit.connections import Processes, Watcher, address, listener_of, parse
 from traceaudit.listeners import Address
+from traceaudit.socket_diagnostics import sockets
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc elsewhere")
 
@@ -139,6 +141,41 @@ def test_a_watcher_that_is_to_be_sure_tells_at_the_second_look() -> None:
         watcher = Watcher(Processes([service.process.pid]), looks=2)
         service.tell(f"connect {port}")
         assert [remotes(watcher) for _ in range(3)] == [[], [Address(LOOPBACK, port)], []]
+
+
+def test_a_gaze_sees_what_is_opened_while_it_lasts() -> None:
+    with socket.create_server((LOOPBACK, 0)) as upstream, process() as service:
+        port = upstream.getsockname()[1]
+        watcher = Watcher(Processes([service.process.pid]))
+        assert remotes(watcher) == []
+        with ThreadPoolExecutor() as pool:
+            gazing = pool.submit(watcher.gaze, 1.0)
+            service.tell(f"connect {port}")
+            found = gazing.result()
+        assert [each.remote for each in [*found, *watcher.look()]] == [Address(LOOPBACK, port)]
+
+
+def test_a_gaze_accuses_nobody_of_what_was_accepted() -> None:
+    with process() as service:
+        watcher = Watcher(Processes([service.process.pid]))
+        assert remotes(watcher) == []
+        with ThreadPoolExecutor() as pool:
+            gazing = pool.submit(watcher.gaze, 1.0)
+            with socket.create_connection((LOOPBACK, service.port)):
+                service.tell("accept")
+                service.tell("deaf")
+                assert gazing.result() == []
+                assert remotes(watcher) == []
+
+
+def test_the_kernel_tells_of_the_same_sockets_as_proc_does() -> None:
+    """Connections of this process; others come and go in the meantime."""
+    with socket.create_server((LOOPBACK, 0)) as listening, socket.create_connection(listening.getsockname()) as client:
+        ours = {os.fstat(each.fileno()).st_ino for each in (listening, client)}
+        tables = [Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6")]
+        in_proc = {each for table in tables for each in parse(table) if each.inode in ours}
+        assert {each for each in sockets(("01", "0A")) if each[3] in ours} == in_proc
+        assert len(in_proc) == 2
 
 
 def test_what_the_process_is_told_of_databases_comes_along() -> None:

@@ -184,3 +184,19 @@ def test_clients_that_go_to_the_service_directly_are_not_its_upstreams(upstream:
                 thread.join()
     assert findings(tmp_path) == []
     assert live.status == 0
+
+
+def test_calls_that_are_over_at_once_are_seen_while_they_last(upstream: Service, tmp_path: Path) -> None:
+    """A Go client without keep-alive: each of its connections is closed within a millisecond or two."""
+    port = free_port()
+    service = [str(build(["callers"])["callers"])]
+    with audited(tmp_path, upstream.url, "--known-route", "GET /call", service=service) as live:
+        said = threading.Thread(target=until, args=(live, BYPASS))
+        said.start()
+        while said.is_alive():
+            assert live.get(f"/call?with=brief&to={upstream.url}/cell") == 200
+        said.join()
+        assert live.get(f"/call?with=brief&to=http://{LOOPBACK}:{port}/nobody-listens") == 502
+    assert f"connected to {LOOPBACK}:{upstream.port}" in live.said[-2]
+    assert [code for code, _, _ in findings(tmp_path)] == ["CP001"]
+    assert live.status == 3

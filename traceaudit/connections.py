@@ -1,12 +1,16 @@
 """Looks at the TCP connections of a process and all that it started, on Linux, in /proc.
 
-Theory of operation. A look reads the table of sockets of the processes' network namespace. A connection whose local
+Theory of operation. A look reads the table of sockets of the processes' network namespace, of the kernel's sock_diag or
+in /proc. A connection whose local
 port somebody listens on, or listened on earlier, was accepted; of the rest, those whose inode is among the processes'
 open files are theirs. Where neither end shows who opened a connection, nothing is said of it. Only connections that no
-earlier look has decided about cost anything: where there are none, no process's files are read. A look takes place
-every tenth of a second, and less often where it takes long, so that it never costs more than a fiftieth of a core. What
-is opened and closed between two looks is not seen, which is why this is evidence of what bypasses the audit, and never
-of its absence.
+earlier look has decided about cost anything: where there are none, no process's files are read.
+
+Looks are far apart, and a call to a neighbour is over in a millisecond. What it leaves behind (TIME_WAIT) is nobody's
+any more, so that whose it was cannot be told from it. That has to be seen while the connection is open: a gaze, which
+begins when a request comes in, glances at the processes' open files, densely at first and then ever less, and looks as
+soon as there is a socket that was not there before. What is opened and closed between two glances is not seen, which is
+why all this is evidence of what bypasses the audit, and never of its absence.
 
 https://docs.kernel.org/networking/proc_net_tcp.html
 """
@@ -15,6 +19,7 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -22,6 +27,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from traceaudit import socket_diagnostics
 from traceaudit.coverage import Connection
 from traceaudit.listeners import Address
 from traceaudit.protocols import Protocol, named_in
@@ -34,6 +40,12 @@ _OPEN = frozenset({"01", "04", "05", "08", "09", "0B"})
 
 _SURE = 2
 """Looks after which an inode that is in nobody's open files is somebody else's; it may have been on its way before."""
+
+_GAZE_S = 0.1
+_SPARSER = 0.05
+"""The pause between two glances, of the time since the gaze began."""
+_GLANCES_EACH = 10
+"""Glances in which a socket may be no connection of ours yet; what it is later, a look will tell."""
 
 _PROXY = frozenset({"http_proxy", "https_proxy", "no_proxy"})
 
@@ -120,10 +132,32 @@ class Watcher:
         self._decided: set[int] = set()
         self._unowned: Counter[int] = Counter()
         self._owned: Counter[int] = Counter()
+        self._glanced: Counter[int] = Counter()
+        self._pids: list[int] = []
+        self._asks = sys.platform == "linux"
+
+    def gaze(self, most_s: float) -> list[Connection]:
+        """Looks closely for a tenth of a second, at a cost of ``most_s`` of CPU at most, for what is over soon."""
+        began, used_s = time.monotonic(), time.thread_time()
+        found: list[Connection] = []
+        owners: dict[int, int] = {}
+        while (elapsed_s := time.monotonic() - began) < _GAZE_S and time.thread_time() - used_s < most_s:
+            owners = self._owners(self._pids)
+            if any(self._glanced[each] < _GLANCES_EACH for each in owners.keys() - self._decided):
+                found += self._look(self._pids, owners)
+                self._glanced.update(owners.keys() - self._decided)
+            time.sleep(_SPARSER * elapsed_s)
+        for inode in self._glanced.keys() - owners.keys():
+            del self._glanced[inode]
+        return found
 
     def look(self) -> list[Connection]:
         """The connections that the processes have opened since the last look."""
-        pids = self._processes.now()
+        self._pids = self._processes.now()
+        return self._look(self._pids)
+
+    def _look(self, pids: list[int], owners: dict[int, int] | None = None) -> list[Connection]:
+        """``owners``: who has which socket, if that has just been seen."""
         found: list[Connection] = []
         present: set[int] = set()
         for representative in self._namespaces(pids):
@@ -135,9 +169,9 @@ class Watcher:
             accepted = [each for each in new if _port(each.local) in self._listened]
             self._decided.update(each.inode for each in accepted)
             if len(new) > len(accepted):
-                owners = self._owners(pids)
-                mine = [each for each in new if each.inode not in self._decided and self._is_ripe(each, owners)]
-                found += self._opened(mine, representative, owners) if mine else ()
+                whose = self._owners(pids) if owners is None else owners
+                mine = [each for each in new if each.inode not in self._decided and self._is_ripe(each, whose)]
+                found += self._opened(mine, representative, whose) if mine else ()
         self._decided &= present
         for counted in (self._unowned, self._owned):
             for inode in counted.keys() - present:
@@ -191,7 +225,19 @@ class Watcher:
         return self._program(pid), None if environ is None else proxies, named
 
     def _sockets(self, pid: int) -> list[Socket]:
+        """The sockets of a process's network: the kernel tells of our own at once, and of another's in /proc."""
+        if self._asks and self._network(pid) == self._network("self"):
+            try:
+                return [Socket(*each) for each in socket_diagnostics.sockets((*_OPEN, _LISTEN))]
+            except OSError:
+                self._asks = False
         return [each for table in ("tcp", "tcp6") for each in self._table(pid, table)]
+
+    def _network(self, pid: int | str) -> str:
+        try:
+            return str((self._proc / str(pid) / "ns" / "net").readlink())
+        except OSError:
+            return ""  # The process is gone.
 
     def _table(self, pid: int, name: str) -> list[Socket]:
         try:
@@ -203,8 +249,8 @@ class Watcher:
         """One process of each network namespace."""
         of: dict[str, int] = {}
         for pid in pids:
-            with suppress(OSError):
-                of.setdefault(str((self._proc / str(pid) / "ns" / "net").readlink()), pid)
+            of.setdefault(self._network(pid), pid)
+        of.pop("", None)
         return list(of.values())
 
     def _owners(self, pids: list[int]) -> dict[int, int]:

@@ -34,6 +34,7 @@ from traceaudit.safe import safe
 from traceaudit.store.writer import AuditWriter
 from traceaudit.supervisor import Service, ServiceFailedError, answers
 from traceaudit_addons import certificates
+from traceaudit_addons.arrivals import Arrivals
 from traceaudit_addons.cleartext_http2 import CleartextHTTP2
 from traceaudit_addons.directions import Directions
 from traceaudit_addons.isolation import Isolation
@@ -163,9 +164,10 @@ class LiveAudit:
             trusted,
             reason_for_all(settings.tls),
         )
+        arrivals = Arrivals(directions, self._watch.stir)
         self._sidecar = Sidecar(
             plan.listeners,
-            [peers, CleartextHTTP2(), untouched, *gate, Streaming(), recorder, names, redirected],
+            [peers, CleartextHTTP2(), untouched, *gate, arrivals, Streaming(), recorder, names, redirected],
             certificates=self._folder,
             trusted=trusted,
             redirected=self._capturing.sockets,

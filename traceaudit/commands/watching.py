@@ -7,12 +7,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from functools import partial
 
 from traceaudit import listeners
 from traceaudit.config import Settings
 from traceaudit.connections import Processes, Watcher, listener_of
-from traceaudit.coverage import Capture, Coverage, Expectation
+from traceaudit.coverage import Capture, Connection, Coverage, Expectation
 from traceaudit.findings import Finding, FindingsBook
 from traceaudit.listeners import Address
 from traceaudit.protocols import named_in
@@ -24,6 +24,10 @@ logger = logging.getLogger("traceaudit_addons")
 _EVERY_S = 0.1
 _SHARE = 50
 """A look that takes long is followed by a pause of so many times as long."""
+_GAZE_S, _CREDIT_S = 0.015, 0.3
+"""The most CPU that a close look takes, and what all of them may take beyond a fiftieth of a core: the first twenty
+requests are looked after closely, however fast they come.
+"""
 
 
 def expectation(settings: Settings) -> Expectation:
@@ -74,6 +78,12 @@ class Watch:
         self._watcher: Watcher | None = None
         self._watching: asyncio.Task[None] | None = None
         self._ending = asyncio.Event()
+        self._stirred = asyncio.Event()
+        self._credit_s = _CREDIT_S
+
+    def stir(self) -> None:
+        """A request has come in: the service is about to make calls."""
+        self._stirred.set()
 
     def start(self, root: int | None, target: Address | None) -> None:
         """Begins to watch the service: a process that was started, or whoever listens where it should."""
@@ -92,7 +102,8 @@ class Watch:
         self._ending.set()
         await self._watching
         self._watching = None
-        await self._look()
+        assert self._watcher is not None
+        await self._look(self._watcher.look)
 
     def undecrypted(self, authority: str, why: str, remedy: str) -> None:
         """Takes a connection over TLS that passes unread."""
@@ -106,24 +117,45 @@ class Watch:
         self._writer.connected(self._coverage.others.values())
 
     async def _watch(self) -> None:
-        while not self._ending.is_set():
-            began = time.monotonic()
-            await self._look()
-            pause_s = max(_EVERY_S, _SHARE * (time.monotonic() - began))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._ending.wait()
-
-    async def _look(self) -> None:
         assert self._watcher is not None
+        watcher = self._watcher
+        while not self._ending.is_set():
+            took_s = await self._look(watcher.look)
+            until = time.monotonic() + max(_EVERY_S, _SHARE * took_s)
+            self._credit_s = min(_CREDIT_S, self._credit_s + max(_EVERY_S, _SHARE * took_s) / _SHARE - took_s)
+            while await self._wait(until):
+                self._credit_s -= await self._look(partial(watcher.gaze, min(_GAZE_S, self._credit_s)))
+
+    async def _wait(self, until: float) -> bool:
+        """Returns True when a request has come in that may be looked after closely, and False at a moment, or at the
+        end.
+        """
+        self._stirred.clear()
+        ends = [asyncio.ensure_future(self._ending.wait())]
+        if self._capture is not Capture.REDIRECT and self._credit_s >= _GAZE_S:
+            ends.append(asyncio.ensure_future(self._stirred.wait()))
+        await asyncio.wait(ends, timeout=max(0.0, until - time.monotonic()), return_when=asyncio.FIRST_COMPLETED)
+        for each in ends:
+            each.cancel()
+        return self._stirred.is_set() and len(ends) > 1 and not self._ending.is_set()
+
+    async def _look(self, look: Callable[[], list[Connection]]) -> float:
+        """Seconds of CPU that it took."""
+
+        def timed() -> tuple[list[Connection], float]:
+            began = time.thread_time()
+            return look(), time.thread_time() - began
+
         try:
-            connections = await asyncio.to_thread(self._watcher.look)
+            connections, took_s = await asyncio.to_thread(timed)
             now_ns = self._now_ns()
             for each in connections:
                 self._tell(self._coverage.see(each, now_ns))
         except Exception:
             self._writer.errors += 1
             logger.exception("the service's connections could not be looked at; the audit goes on")
+            return _EVERY_S
+        return took_s
 
     def _tell(self, finding: Finding | None) -> None:
         if finding is None:

@@ -1,6 +1,7 @@
 // Command callers calls what it is told to, with the client that it is told to use, and keeps connections open.
 //
-// GET /call?with=KIND&to=WHERE: default and bare are http.Clients (bare's Transport has no Proxy), to a URL; grpc asks for
+// GET /call?with=KIND&to=WHERE: default, bare and brief are http.Clients (bare's and brief's Transport has no Proxy, and
+// brief closes its connection after each call), to a URL; grpc asks for
 // the health of HOST:PORT; websocket sends a message to a URL ws://…; banner reads what HOST:PORT says first.
 // POST /echo?with=KIND&to=URL passes the body on and answers what comes back.
 package main
@@ -24,7 +25,10 @@ import (
 	"traceaudit.test/services/internal/service"
 )
 
-var bare = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
+var (
+	bare  = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
+	brief = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+)
 
 // kept are connections that a pool would keep.
 var kept []any
@@ -38,8 +42,11 @@ func main() {
 }
 
 func client(with string) *http.Client {
-	if with == "bare" {
+	switch with {
+	case "bare":
 		return bare
+	case "brief":
+		return brief
 	}
 	return service.Client
 }
