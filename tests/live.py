@@ -74,6 +74,7 @@ def _started(
     url: str,
     options: Sequence[str],
     program: Sequence[str],
+    binary: Path | None,
 ) -> Live:
     """A run whose listeners are open; its ports are chosen anew when somebody else took one in the meantime."""
     for _ in range(_ATTEMPTS):
@@ -83,7 +84,7 @@ def _started(
         command += ["--inbound", f"{inbound}:{port}", "--outbound", str(outbound)]
         if upstream is not None:
             command += ["--route", f"{UPSTREAM_NAME}={LOOPBACK}:{upstream.port}"]
-        command += [*options, "--", str(build([name])[name]), *arguments]
+        command += [*options, "--", str(binary or build([name])[name]), *arguments]
         command += ["-listen", f"{LOOPBACK}:{port}", "-upstream", url]
         process = subprocess.Popen(
             command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -110,9 +111,14 @@ def run(
     url: str = f"http://{UPSTREAM_NAME}",
     options: Sequence[str] = (),
     program: Sequence[str] = (sys.executable, "-m", "traceaudit"),
+    binary: Path | None = None,
 ) -> Iterator[Live]:
-    """Audits a service of tests/services with ``program``; leaving the block is the user's Ctrl-C."""
-    live = _started(folder, name, arguments, upstream=upstream, url=url, options=options, program=program)
+    """Audits a service of tests/services with ``program``; leaving the block is the user's Ctrl-C. ``binary`` is where
+    the service has been copied to, if it has been.
+    """
+    live = _started(
+        folder, name, arguments, upstream=upstream, url=url, options=options, program=program, binary=binary
+    )
     process = live.process
     try:
         yield live

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
@@ -231,22 +230,6 @@ def test_auto_takes_redirection_where_it_works_and_says_so(tmp_path: Path) -> No
 def test_a_service_of_somebody_else_cannot_be_redirected(tmp_path: Path) -> None:
     said = traceaudit("proxy", "--inbound", "0:8080", "--capture", "redirect", cwd=tmp_path, check=2).stderr
     assert "only a service that `traceaudit run` starts" in said
-
-
-@needs_redirection
-def test_under_redirection_every_byte_is_what_it_would_be_without(tmp_path: Path) -> None:
-    bodies = [bytes(os.urandom(1)) * size for size in (0, 1, 1000, 70_000, 3_000_000)]
-    with running("backends") as backend, audited(tmp_path, "--capture", "redirect") as live:
-        for number, body in enumerate(bodies):
-            with_ = ("default", "bare")[number % 2]
-            connection = http.client.HTTPConnection(LOOPBACK, live.inbound, timeout=30)
-            connection.request("POST", f"/echo?with={with_}&to={quote(backend.url + '/echo', safe='')}", body)
-            response = connection.getresponse()
-            assert response.read() == body
-            assert response.headers["X-Sum"] == hashlib.sha256(body).hexdigest()
-            connection.close()
-    assert live.status == 0
-    assert seen(tmp_path)[1] == set()
 
 
 @needs_redirection

@@ -24,6 +24,8 @@ from traceaudit.rules import cp001_upstream_bypasses_proxy as cp001
 from traceaudit.rules import cp002_upstream_unobserved as cp002
 from traceaudit.rules import cp003_route_unexercised as cp003
 
+_UNKNOWN = Protocol("unknown protocol", Kind.OTHER)
+
 _CLUSTER = (".svc.cluster.local", ".svc")
 
 
@@ -136,6 +138,10 @@ class Coverage:
         """Takes a connection over TLS that passes unread; the finding, if it is to be made."""
         self._undecrypted.add(authority)
         return self._add(cp001.RULE, "", authority, cp001.undecrypted(authority, why, remedy), at_ns)
+
+    def not_http(self, remote: Address, at_ns: int) -> None:
+        """Takes a connection that came to the audit and is no HTTP."""
+        self._count(remote, protocol_of(remote, self._named) or _UNKNOWN, at_ns)
 
     def settle(self, authorities: Collection[str], requests: Iterable[str], at_ns: int) -> None:
         """Compares what was called and requested (routes, ``GET /orders/17``) with what the settings name."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layer import NextLayer
-from mitmproxy.proxy.layers import TCPLayer
 from mitmproxy.proxy.layers.modes import TransparentProxy
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tls import ClientHelloData
 
 from traceaudit.listeners import Address
-from traceaudit.protocols import BY_PORT
 from traceaudit.virtual_names import VirtualNames
 
 
@@ -47,13 +44,6 @@ class Redirected:
         if real is not None:
             data.server.address = (real.host, real.port)
             data.server.error = None  # mitmproxy refuses to call its own listeners
-
-    def next_layer(self, nextlayer: NextLayer) -> None:
-        """Lets a database's or a broker's bytes pass as they are, whatever they look like."""
-        context = nextlayer.context
-        redirected = isinstance(context.layers[0], TransparentProxy)
-        if redirected and context.server.address is not None and context.server.address[1] in BY_PORT:
-            nextlayer.layer = TCPLayer(context, ignore=True)
 
     def tls_clienthello(self, data: ClientHelloData) -> None:
         """The connection to the upstream is open before the client speaks, and waits for its own handshake."""

@@ -39,6 +39,7 @@ from traceaudit_addons.cleartext_http2 import CleartextHTTP2
 from traceaudit_addons.directions import Directions
 from traceaudit_addons.isolation import Isolation
 from traceaudit_addons.minting import formats_to_mint
+from traceaudit_addons.other_protocols import OtherProtocols
 from traceaudit_addons.peers import Peers
 from traceaudit_addons.recorder import LOCK_PATIENCE_MS, Clock, Recorder
 from traceaudit_addons.redirected import Redirected
@@ -164,10 +165,10 @@ class LiveAudit:
             trusted,
             reason_for_all(settings.tls),
         )
-        arrivals = Arrivals(directions, self._watch.stir)
+        arrivals, others = Arrivals(directions, self._watch.stir), OtherProtocols(self._watch.not_http)
         self._sidecar = Sidecar(
             plan.listeners,
-            [peers, CleartextHTTP2(), untouched, *gate, arrivals, Streaming(), recorder, names, redirected],
+            [peers, CleartextHTTP2(), others, untouched, *gate, arrivals, Streaming(), recorder, names, redirected],
             certificates=self._folder,
             trusted=trusted,
             redirected=self._capturing.sockets,

@@ -25,7 +25,7 @@ _EVERY_S = 0.1
 _SHARE = 50
 """A look that takes long is followed by a pause of so many times as long."""
 _GAZE_S, _CREDIT_S = 0.015, 0.3
-"""The most CPU that a close look takes, and what all of them may take beyond a fiftieth of a core: the first twenty
+"""The most CPU that a close look takes, and what all of them may take beyond a hundredth of a core: the first twenty
 requests are looked after closely, however fast they come.
 """
 
@@ -109,6 +109,10 @@ class Watch:
         """Takes a connection over TLS that passes unread."""
         self._tell(self._coverage.undecrypted(authority, why, remedy, self._now_ns()))
 
+    def not_http(self, address: Address) -> None:
+        """Takes a connection that passes unread because it is no HTTP."""
+        self._coverage.not_http(address, self._now_ns())
+
     def settle(self, at_ns: int) -> None:
         """Adds what is known only at the end. Raises ``sqlite3.Error``."""
         self._writer.commit()
@@ -122,7 +126,7 @@ class Watch:
         while not self._ending.is_set():
             took_s = await self._look(watcher.look)
             until = time.monotonic() + max(_EVERY_S, _SHARE * took_s)
-            self._credit_s = min(_CREDIT_S, self._credit_s + max(_EVERY_S, _SHARE * took_s) / _SHARE - took_s)
+            self._credit_s = min(_CREDIT_S, self._credit_s + max(_EVERY_S, _SHARE * took_s) / (2 * _SHARE))
             while await self._wait(until):
                 self._credit_s -= await self._look(partial(watcher.gaze, min(_GAZE_S, self._credit_s)))
 

@@ -1,7 +1,9 @@
 // Command backends is one upstream in several protocols: HTTP and web sockets on -listen, over TLS on -tls, gRPC health
-// on -grpc, HTTP once more on -also, a protocol in which the server speaks first on -banner. Each is left out unless its address is given.
+// on -grpc, HTTP once more on -also, a protocol in which the server speaks first on -banner, one in which the client does on -line.
+// Each is left out unless its address is given.
 //
-// Over HTTP, /echo answers what it was sent, byte for byte, with its SHA-256 as X-Sum; /socket echoes messages.
+// Over HTTP, /echo answers what it was sent, byte for byte, with its SHA-256 as X-Sum; /mirror answers how it was asked,
+// in chunks and with a trailer; /socket echoes messages.
 package main
 
 import (
@@ -17,10 +19,12 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/net/websocket"
@@ -38,12 +42,14 @@ var (
 	overRPC = flag.String("grpc", "", "address of gRPC")
 	also    = flag.String("also", "", "another address of HTTP")
 	banner  = flag.String("banner", "", "address of a protocol in which the server speaks first")
+	line    = flag.String("line", "", "address of a protocol in which the client speaks first")
 )
 
 func main() {
 	flag.Parse()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/echo", echo)
+	mux.HandleFunc("/mirror", mirror)
 	mux.Handle("/socket", websocket.Server{Handler: func(socket *websocket.Conn) { io.Copy(socket, socket) }})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, `{"path": "`+r.URL.Path+`"}`) })
 	if *overTLS != "" {
@@ -61,7 +67,10 @@ func main() {
 		go func() { log.Fatal(server.Serve(listener)) }()
 	}
 	if *banner != "" {
-		go greet(listen(*banner))
+		go converse(listen(*banner), "220 hello\r\n")
+	}
+	if *line != "" {
+		go converse(listen(*line), "")
 	}
 	service.Run(mux)
 }
@@ -76,8 +85,26 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	w.Write(body)
 }
 
-// greet says hello first, and then repeats what it is told.
-func greet(listener net.Listener) {
+func mirror(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Trailer", "X-Sum")
+	w.Header().Add("X-Twice", "one")
+	w.Header().Add("X-Twice", "two")
+	fmt.Fprintln(w, r.Method, r.RequestURI, r.Proto, r.ContentLength, r.TransferEncoding, r.Host, r.Trailer)
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		fmt.Fprintf(w, "%s: %q\n", name, r.Header[name])
+	}
+	w.(http.Flusher).Flush()
+	w.Write(body)
+	w.Header().Set("X-Sum", fmt.Sprintf("%x", sha256.Sum256(body)))
+}
+
+// converse says hello first, if that is how it is done, and then repeats what it is told.
+func converse(listener net.Listener, greeting string) {
 	for {
 		connection, err := listener.Accept()
 		if err != nil {
@@ -85,7 +112,7 @@ func greet(listener net.Listener) {
 		}
 		go func() {
 			defer connection.Close()
-			fmt.Fprint(connection, "220 hello\r\n")
+			fmt.Fprint(connection, greeting)
 			io.Copy(connection, connection)
 		}()
 	}
