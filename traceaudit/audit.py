@@ -8,24 +8,31 @@ that break it are summed. So a call without any header is a sure drop when every
 
 A verdict leans on the rate of uncaused calls, which is learned as the run goes on. :meth:`Audit.settle` weighs the
 findings anew by all that is known; links and outcomes keep what was known at their time.
+
+Where presence leaves several candidates, all starts and ends together may tell them apart, some time later and
+elsewhere: :attr:`Audit.looks` has the windows to be asked about, :meth:`Audit.revise` takes the answers and gives the
+verdicts that replace the first ones. See :mod:`traceaudit.second_look`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from traceaudit.correlation import Activity, Attribution, FrozenContexts, Identifiers, Inbound, attribute
-from traceaudit.correlation.correlator import LEAST_DOUBT, UNCAUSED
-from traceaudit.correlation.frozen import OCCASIONS
-from traceaudit.correlation.inference.records import Candidate
+from traceaudit.correlation.correlator import UNCAUSED, alone_by_times, by_times
+from traceaudit.correlation.records import Call as TimedCall
+from traceaudit.correlation.records import Candidate
 from traceaudit.correlation.telemetry import is_telemetry
-from traceaudit.exchange import Direction, Exchange, Link, Outcome, Severity
+from traceaudit.exchange import Confidence, Direction, Exchange, Link, Method, Outcome, Severity
 from traceaudit.findings import SEVERAL, WORTH_SAYING, Accusation, Edge, Finding, FindingsBook
 from traceaudit.formats import Context, Format, Malformed, read
 from traceaudit.outcomes import TRACE_HEADERS, Contexts, Judgement, judge
 from traceaudit.routes import Routes, route_of
 from traceaudit.rules import RULES, Call, Rule, Violation, tp022_context_frozen
+from traceaudit.second_look import Held, Look, SecondLook
+from traceaudit.weighing import INSTEAD_OF_FROZEN, edge_key, settle
 
 DEFAULT_REQUIRE = ("traceparent", "b3", "x-request-id")
 _AS_IT_SHOULD = frozenset({Outcome.FORWARDED, Outcome.CONTINUED})
@@ -33,8 +40,7 @@ _AS_IT_SHOULD = frozenset({Outcome.FORWARDED, Outcome.CONTINUED})
 _APART = frozenset({Format.REQUEST_ID, Format.BAGGAGE})
 """Formats that name no trace, and so cannot disagree with one."""
 
-_INSTEAD_OF_FROZEN = frozenset({"TP011", "TP021"})
-"""What one call with a frozen context looks like by itself."""
+_NO_LOOKS: deque[Look] = deque()
 
 GRACE_NS = 250_000_000
 """How long after its response a request's late work is waited for."""
@@ -48,6 +54,8 @@ class AuditSettings:
     rules: tuple[Rule, ...] = RULES
     severities: Mapping[str, Severity] = field(default_factory=dict)
     grace_ns: int = GRACE_NS
+    infer: bool = False
+    """Whether calls are held for a second look; whoever says so takes :attr:`Audit.looks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +78,20 @@ class Verdict:
     accusations: list[tuple[Finding, Accusation]]
 
 
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A verdict in place of the first one, whose ``former`` accusations are no more; nor are ``withdrawn`` findings."""
+
+    verdict: Verdict
+    former: list[tuple[Finding, Accusation]]
+    withdrawn: list[Finding]
+
+
 class Audit:
     """One run's audit; feed it :meth:`begin` and :meth:`end` in the order of time."""
 
-    def __init__(
-        self, settings: AuditSettings | None = None, inferred: Mapping[str, Sequence[Candidate]] | None = None
-    ) -> None:
-        """``inferred`` has, by outbound id, what the times of a whole recording say of a call's cause."""
+    def __init__(self, settings: AuditSettings | None = None) -> None:
         self._settings = settings or AuditSettings()
-        self._inferred = inferred or {}
         self._identifiers = Identifiers()
         self._activity = Activity(self._settings.grace_ns)
         self._frozen = FrozenContexts()
@@ -86,6 +99,10 @@ class Audit:
         self._continued = 0
         self._copied = 0
         self.findings = FindingsBook(self._settings.require, self._settings.severities)
+        self._second: SecondLook | None = None
+        if self._settings.infer:
+            self._second = SecondLook(self._inbound_now, self._edge_now, self._activity.uncaused.share)
+        self._by_times: Counter[str] = Counter()
         self.linked = 0
         """Calls whose cause is known (a request, at 0.95 or more)."""
 
@@ -102,58 +119,42 @@ class Audit:
             inbound = Inbound(exchange, contexts, route)
             self._identifiers.add(inbound)
             self._activity.begin(inbound)
+            if self._second is not None:
+                self._second.request(inbound)
             return None
         return self._decide(exchange, contexts, route)
 
     def end(self, exchange: Exchange) -> None:
         """An exchange is over, at its ``ended_ns``."""
-        if exchange.direction is Direction.INBOUND and exchange.ended_ns is not None:
+        if exchange.ended_ns is None:
+            return
+        if exchange.direction is Direction.INBOUND:
             self._activity.advance(exchange.ended_ns)
             self._activity.end(exchange.id, exchange.ended_ns)
+            if self._second is not None:
+                self._second.request_ended(exchange.id, exchange.ended_ns)
+        elif self._second is not None:
+            self._second.call_ended(exchange.id, exchange.ended_ns)
+
+    @property
+    def looks(self) -> deque[Look]:
+        """Windows whose times are to be asked, the oldest first; whoever takes one gives it to :meth:`revise`."""
+        return self._second.looks if self._second is not None else _NO_LOOKS
+
+    def finish(self) -> None:
+        """Nothing more will come: :attr:`looks` has all that is still to be asked."""
+        if self._second is not None:
+            self._second.finish()
 
     def settle(self, now_ns: int | None = None) -> list[Finding]:
         """Weighs every finding anew by what is now known of uncaused calls; those that are taken back."""
         if now_ns is not None:
             self.advance(now_ns)
-        for finding in self.findings:
-            weighed = [(self.weighed(finding.edge, each), each) for each in finding.clearest.values()]
-            probability, finding.example = max(weighed, key=lambda pair: pair[0])
-            finding.probability = max(probability, self._any_of(finding))
-            if None not in finding.clearest and not self._steady(finding.edge):
-                finding.probability = min(finding.probability, 1 - LEAST_DOUBT)
-        self._leave_to_frozen()
+        if self._second is not None:
+            self._second.give_up()
+            self._keep()
+        settle(self.findings, self._activity, self._by_times)
         return self.findings.withdraw()
-
-    def _leave_to_frozen(self) -> None:
-        """Takes back what a frozen context's first calls were accused of, before it could be known for one."""
-        since = {each.edge.id: each.first_ns for each in self.findings if each.rule is tp022_context_frozen.RULE}
-        for finding in self.findings:
-            of_edge = since.get(finding.edge.id)
-            if finding.rule.code not in _INSTEAD_OF_FROZEN or of_edge is None:
-                continue
-            if finding.last_ns < of_edge and finding.occurrences < OCCASIONS:
-                finding.probability = 0.0
-
-    def _steady(self, edge: Edge) -> bool:
-        """Whether the calls on an edge come exactly as often as its requests."""
-        key = _edge_key(edge.outbound_authority, edge.outbound_route)
-        return self._activity.steady(key, edge.inbound_route.split(SEVERAL))
-
-    def _any_of(self, finding: Finding) -> float:
-        """The probability that at least one of a finding's calls was caused, and so the finding is true."""
-        doubtful = [each for kind, each in finding.clearest.items() if kind is not None]
-        if not doubtful:
-            return 0.0
-        key = _edge_key(finding.edge.outbound_authority, finding.edge.outbound_route)
-        least = min(each.given_caused for each in doubtful)
-        return least * (1 - self._activity.uncaused.all_by_themselves(key, finding.occurrences))
-
-    def weighed(self, edge: Edge, accusation: Accusation) -> float:
-        """The probability of an accusation by what is now known of uncaused calls on its edge."""
-        if accusation.kind is None:
-            return accusation.probability
-        key = _edge_key(edge.outbound_authority, edge.outbound_route)
-        return accusation.given_caused * (1 - self._activity.uncaused.share(key, accusation.kind))
 
     def route_of(self, exchange: Exchange) -> str:
         """The route of an exchange by all that was learned."""
@@ -174,54 +175,114 @@ class Audit:
         return route
 
     def _rename(self) -> None:
-        def inbound(route: str) -> str:
-            return self.route_now(Direction.INBOUND, "", route)
+        self._identifiers.rename(self._inbound_now)
+        self._activity.rename(self._edge_now, self._inbound_now)
+        self.findings.rename(self._inbound_now, lambda *edge: self.route_now(Direction.OUTBOUND, *edge))
 
-        def edge(key: str) -> str:
-            authority, _, route = key.partition(" ")
-            return _edge_key(authority, self.route_now(Direction.OUTBOUND, authority, route))
+    def _inbound_now(self, route: str) -> str:
+        return self.route_now(Direction.INBOUND, "", route)
 
-        self._identifiers.rename(inbound)
-        self._activity.rename(edge, inbound)
-        self.findings.rename(inbound, lambda authority, route: self.route_now(Direction.OUTBOUND, authority, route))
+    def _edge_now(self, key: str) -> str:
+        authority, _, route = key.partition(" ")
+        return edge_key(authority, self.route_now(Direction.OUTBOUND, authority, route))
 
     # --- one call -----------------------------------------------------------------------------------------------------
 
     def _decide(self, outbound: Exchange, sent: Contexts, route: str) -> Verdict:
-        key = _edge_key(outbound.authority, route)
-        inferred = self._inferred.get(outbound.id, ())
+        key = edge_key(outbound.authority, route)
         if is_telemetry(outbound.method, outbound.path):
             attribution = UNCAUSED
         else:
-            attribution = attribute(key, sent, self._identifiers, self._activity, inferred)
-        calls = self._calls(attribution, outbound, sent)
+            attribution = attribute(key, sent, self._identifiers, self._activity)
+        participant = self._participant()
+        calls = self._calls(attribution, outbound, sent, participant)
         frozen = self._is_frozen(key, calls, attribution)
         if frozen and attribution.stale:
             attribution = attribution.doubted()
-            calls = self._calls(attribution, outbound, sent)
+            calls = self._calls(attribution, outbound, sent, participant)
         for cause in attribution.causes:
             if cause.inbound is not None:
                 self._activity.learn(key, cause.inbound, cause.probability)
+        hold = self._second is not None and attribution.several_by_presence
+        verdict = self._verdict(outbound, route, attribution, calls, frozen=frozen, open_=hold)
+        if verdict.edge is not None:
+            self.linked += sum(probability for _, probability in calls) >= 0.95
+            self._watch_kind(calls[0][0])
+        if self._second is not None:
+            held = Held(outbound, sent, route, attribution, participant, verdict.accusations) if hold else None
+            timed = TimedCall(outbound.id, key, outbound.started_ns, None, _known(verdict.links[0]))
+            self._second.call(timed, held)
+            self._keep()
+        return verdict
+
+    def _verdict(
+        self,
+        outbound: Exchange,
+        route: str,
+        attribution: Attribution,
+        calls: list[tuple[Call, float]],
+        *,
+        frozen: bool = False,
+        open_: bool = False,
+        former: list[tuple[Finding, Accusation]] | None = None,
+    ) -> Verdict:
         links = attribution.links(outbound.id)
         chosen = links[0]
-        edge = None
-        if chosen.inbound_id is not None:
-            likely = [cause.inbound for cause in attribution.causes if cause.probability >= 0.05 * chosen.probability]
-            routes = sorted({inbound.route for inbound in likely if inbound is not None})
-            edge = self.findings.edge(SEVERAL.join(routes), outbound.authority, route)
-            caused = sum(probability for _, probability in calls)
-            if caused >= 0.95:
-                self.linked += 1
-            self._watch_kind(calls[0][0])
-        return Verdict(
-            outbound.id,
-            links,
-            _outcomes(calls) if edge else [],
-            edge,
-            self._accusations(edge, calls, attribution, frozen) if edge else [],
-        )
+        if chosen.inbound_id is None:
+            return Verdict(outbound.id, links, [], None, [])
+        likely = [cause.inbound for cause in attribution.causes if cause.probability >= 0.05 * chosen.probability]
+        routes = sorted({self._inbound_now(inbound.route) for inbound in likely if inbound is not None})
+        edge = self.findings.edge(SEVERAL.join(routes), outbound.authority, route)
+        accusations = self._accusations(calls, attribution, frozen, former)
+        made = [(self.findings.add(edge, each, open_=open_), each) for each in accusations]
+        return Verdict(outbound.id, links, _outcomes(calls), edge, made)
 
-    def _calls(self, attribution: Attribution, outbound: Exchange, sent: Contexts) -> list[tuple[Call, float]]:
+    # --- once more ----------------------------------------------------------------------------------------------------
+
+    def revise(self, look: Look, answers: Mapping[str, Sequence[Candidate]]) -> Iterator[Revision]:
+        """The verdicts that replace the first ones, by what times say; one at a time, for there may be thousands.
+
+        A call without an answer keeps its first verdict.
+        """
+        alone = _alone(look, answers)
+        for id_, held in look.held.items():
+            route = self.route_now(Direction.OUTBOUND, held.exchange.authority, held.route)
+            if not answers.get(id_):
+                self._keep_one(held)
+                continue
+            attribution = by_times(answers[id_], held.presence, look.inbounds, alone[id_])
+            self._by_times[edge_key(held.exchange.authority, route)] += 1
+            calls = self._calls(attribution, held.exchange, held.sent, held.participant, identified=False)
+            former = [(finding.standing, each) for finding, each in held.accusations]
+            verdict = self._verdict(held.exchange, route, attribution, calls, former=former)
+            gone = []
+            for finding, _ in former:
+                finding.remove(id_)
+                if not finding.occurrences:
+                    self.findings.drop(finding)
+                    gone.append(finding)
+            yield Revision(verdict, held.accusations, gone)
+
+    def _keep(self) -> None:
+        assert self._second is not None
+        for held in self._second.kept:
+            self._keep_one(held)
+        self._second.kept.clear()
+
+    def _keep_one(self, held: Held) -> None:
+        """What was decided at first stands."""
+        for finding, _ in held.accusations:
+            finding.standing.keep(held.exchange.id)
+
+    def _calls(
+        self,
+        attribution: Attribution,
+        outbound: Exchange,
+        sent: Contexts,
+        participant: bool | None,
+        *,
+        identified: bool = True,
+    ) -> list[tuple[Call, float]]:
         """The call under each of its possible causes, and their shares.
 
         Under load there may be a thousand. A call that carries nothing of any of them looks the same for all that
@@ -241,16 +302,18 @@ class Audit:
                 call, share = calls[key]
                 calls[key] = (call, share + cause.probability)
             else:
-                calls[key] = (self._call(cause.inbound, outbound, sent), cause.probability)
+                owner_of = self._owner_of(cause.inbound) if identified else _nobody
+                judgements = judge(cause.inbound.contexts, sent, owner_of)
+                call = Call(cause.inbound.exchange, outbound, cause.inbound.contexts, sent, judgements, participant)
+                calls[key] = (call, cause.probability)
         return sorted(calls.values(), key=lambda pair: -pair[1])
 
-    def _call(self, inbound: Inbound, outbound: Exchange, sent: Contexts) -> Call:
+    def _owner_of(self, inbound: Inbound) -> Callable[[Context], str | None]:
         def owner_of(context: Context) -> str | None:
             carriers = self._identifiers.carriers(context)
             return None if inbound.id in carriers else next(iter(carriers), None)
 
-        judgements = judge(inbound.contexts, sent, owner_of)
-        return Call(inbound.exchange, outbound, inbound.contexts, sent, judgements, self._participant())
+        return owner_of
 
     def _watch_kind(self, call: Call) -> None:
         """Counts whether the service makes span ids of its own or copies those it got."""
@@ -293,25 +356,30 @@ class Audit:
         if went_on(call):
             return
         for rule in self._settings.rules:
-            if frozen and rule.code in _INSTEAD_OF_FROZEN:
+            if frozen and rule.code in INSTEAD_OF_FROZEN:
                 continue
             check = tp022_context_frozen.frozen if frozen and rule is tp022_context_frozen.RULE else rule.check
             if (violation := check(call)) is not None:
                 yield rule, violation
 
     def _accusations(
-        self, edge: Edge, calls: list[tuple[Call, float]], attribution: Attribution, frozen: bool
-    ) -> list[tuple[Finding, Accusation]]:
+        self,
+        calls: list[tuple[Call, float]],
+        attribution: Attribution,
+        frozen: bool,
+        former: list[tuple[Finding, Accusation]] | None,
+    ) -> Iterator[Accusation]:
+        """What the call is accused of; ``former``: what it was at first, by presence alone, if that is known."""
         caused = sum(probability for _, probability in calls)
+        anyway = None if former is None else {each.rule.code: each.given_caused for _, each in former}
         broken: dict[str, tuple[Rule, Violation, Call, float]] = {}
         for call, probability in calls:
             for rule, violation in self._broken(call, frozen):
                 _, said, likeliest, so_far = broken.get(rule.code, (rule, violation, call, 0.0))
                 broken[rule.code] = (rule, said, likeliest, so_far + probability)
-        found: list[tuple[Finding, Accusation]] = []
         for rule, violation, call, probability in broken.values():
             if probability >= WORTH_SAYING:
-                accusation = Accusation(
+                yield Accusation(
                     rule,
                     violation,
                     call.outbound.id,
@@ -320,9 +388,9 @@ class Audit:
                     probability,
                     probability / caused,
                     attribution.kind,
+                    0.0 if anyway is None else attribution.alone,
+                    1.0 if anyway is None else anyway.get(rule.code, 0.0),
                 )
-                found.append((self.findings.add(edge, accusation), accusation))
-        return found
 
 
 def went_on(call: Call) -> bool:
@@ -373,5 +441,24 @@ def _scope(direction: Direction, authority: str) -> str:
     return "" if direction is Direction.INBOUND else authority
 
 
-def _edge_key(authority: str, route: str) -> str:
-    return f"{authority} {route}"
+def _alone(look: Look, answers: Mapping[str, Sequence[Candidate]]) -> dict[str, float]:
+    """By call, the probability that nothing caused it."""
+    alike: defaultdict[tuple[str, float], list[str]] = defaultdict(list)
+    for call in look.window.calls:
+        if call.id in look.held and answers.get(call.id):
+            alike[call.edge, look.held[call.id].alone].append(call.id)
+    return {
+        id_: probability
+        for (_, share), ids in alike.items()
+        for id_, probability in zip(ids, alone_by_times([answers[id_] for id_ in ids], share), strict=True)
+    }
+
+
+def _known(chosen: Link) -> tuple[str | None] | None:
+    """The cause of a call, where something stronger than times has told it."""
+    proven = Confidence.of(chosen.probability) is Confidence.PROVEN and chosen.method is not Method.TIMING
+    return (chosen.inbound_id,) if proven else None
+
+
+def _nobody(_: Context) -> None:
+    """Whose a context is that was nobody's when it was sent."""

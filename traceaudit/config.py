@@ -49,6 +49,7 @@ class Settings:
     require: tuple[str, ...] = DEFAULT_REQUIRE
     mint: str = "missing"
     isolate: bool = False
+    infer: bool = True
     grace_ms: int = GRACE_NS // 1_000_000
     select: tuple[str, ...] = ("ALL",)
     ignore: tuple[str, ...] = ()
@@ -82,6 +83,7 @@ class Settings:
             rules=select(self.select, self.ignore),
             severities=self.severity,
             grace_ns=self.grace_ms * 1_000_000,
+            infer=self.infer,
         )
 
     def as_json(self) -> dict[str, object]:
@@ -323,6 +325,7 @@ _KEYS: Mapping[str, Callable[[object], object]] = {
     "require": _families,
     "mint": _one_of(MINT),
     "isolate": _switch,
+    "infer": _switch,
     "grace_ms": lambda value: int(_number(value)),
     "select": _selectors,
     "ignore": _selectors,

@@ -165,7 +165,7 @@ class Coverage:
         edge = self._book.edge(route, authority, "")
         finding = self._book.add(edge, Accusation(rule, violation, None, None, at_ns, 1.0, 1.0, None))
         if not occurrences:  # What did not happen has no times; the report says none.
-            finding.occurrences = 0
+            finding.did_not_occur()
         return finding
 
     def _count(self, remote: Address, protocol: Protocol, at_ns: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from traceaudit.exchange import Confidence, Severity
@@ -12,6 +12,8 @@ from traceaudit.rules import Rule, Violation
 WORTH_SAYING = 0.5
 """Below this an accusation is more likely wrong than right, and is not made at all."""
 
+REGARDLESS = 0.999
+"""From this share of the candidates on, an accusation does not lean on which of them it was."""
 
 SEVERAL = " | "
 """Joins the inbound routes of an edge whose calls may have been caused by requests of any of them."""
@@ -35,6 +37,8 @@ class Accusation:
 
     ``probability`` is summed over the candidates that would each make it true. ``given_caused`` is the same share of
     the candidates other than none, and ``kind`` (of time) is set when the rest leans on the rate of uncaused calls.
+    ``alone`` is what times say, beside that rate, of nothing having caused it. ``anyway`` is what ``given_caused`` is
+    when nobody asks times which of the candidates it was.
     """
 
     rule: Rule
@@ -45,11 +49,65 @@ class Accusation:
     probability: float
     given_caused: float
     kind: int | None
+    alone: float = 0.0
+    anyway: float = 1.0
+
+    @property
+    def strength(self) -> float:
+        """What makes one of a kind clearer than another."""
+        return self.given_caused * (1 - self.alone)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Occurrences that stay: how many, when, the strongest of each kind of time and the likeliest of all."""
+
+    occurrences: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    regardless: int = 0
+    """Of them, those that are true whichever of the candidates caused the call, or that no times were asked about."""
+    clearest: dict[int | None, Accusation] = field(default_factory=dict)
+    best: Accusation | None = None
+
+    def add(self, accusation: Accusation) -> None:
+        """Counts one."""
+        self._span(accusation.at_ns, accusation.at_ns)
+        self.occurrences += 1
+        self.regardless += accusation.anyway >= REGARDLESS
+        self._weigh(accusation)
+
+    def take(self, other: _Tally) -> None:
+        """Counts all that another has counted."""
+        if other.occurrences:
+            self._span(other.first_ns, other.last_ns)
+            self.occurrences += other.occurrences
+            self.regardless += other.regardless
+        for accusation in (*other.clearest.values(), *([other.best] if other.best else [])):
+            self._weigh(accusation)
+
+    def copy(self) -> _Tally:
+        """An independent copy."""
+        return replace(self, clearest=dict(self.clearest))
+
+    def _span(self, first_ns: int, last_ns: int) -> None:
+        self.first_ns = min(self.first_ns, first_ns) if self.occurrences else first_ns
+        self.last_ns = max(self.last_ns, last_ns) if self.occurrences else last_ns
+
+    def _weigh(self, accusation: Accusation) -> None:
+        best = self.clearest.get(accusation.kind)
+        if best is None or accusation.strength > best.strength:
+            self.clearest[accusation.kind] = accusation
+        if self.best is None or accusation.probability > self.best.probability:
+            self.best = accusation
 
 
 @dataclass(slots=True)
 class Finding:
-    """One broken rule on one call edge; the example is its clearest occurrence."""
+    """One broken rule on one call edge; the example is its clearest occurrence.
+
+    An occurrence is *open* while it may still be taken back, by a second look at whose call it was.
+    """
 
     id: int
     edge: Edge
@@ -57,28 +115,100 @@ class Finding:
     severity: Severity
     example: Accusation
     probability: float
-    occurrences: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-    clearest: dict[int | None, Accusation] = field(default_factory=dict)
-    """The strongest accusation of each kind of time: what is re-weighed when more of the uncaused calls is known."""
+    into: Finding | None = None
+    """The finding that it was merged into; ``None``: it stands for itself."""
+    _all: _Tally = field(default_factory=_Tally)
+    _settled: _Tally = field(default_factory=_Tally)
+    _open: dict[str, Accusation] = field(default_factory=dict)
+    _stale: bool = False
+    _doubted: bool = False
 
     @property
     def confidence(self) -> Confidence:
         """The class of the probability."""
         return Confidence.of(self.probability)
 
+    @property
+    def standing(self) -> Finding:
+        """What it has become: itself, or what it was merged into."""
+        finding = self
+        while finding.into is not None:
+            finding = finding.into
+        return finding
+
+    @property
+    def occurrences(self) -> int:
+        """How many there are."""
+        return self._settled.occurrences + len(self._open)
+
+    @property
+    def first_ns(self) -> int:
+        """When the first was."""
+        return self._counted().first_ns
+
+    @property
+    def last_ns(self) -> int:
+        """When the last was."""
+        return self._counted().last_ns
+
+    @property
+    def leans_on_times(self) -> bool:
+        """Whether it is true only if times have told whose calls these were."""
+        return self.occurrences > 0 and not self._counted().regardless
+
+    @property
+    def clearest(self) -> dict[int | None, Accusation]:
+        """The strongest accusation of each kind of time: what is re-weighed when more is known of uncaused calls."""
+        return self._counted().clearest
+
+    def add(self, accusation: Accusation, *, open_: bool = False) -> None:
+        """Counts an occurrence."""
+        if open_ and accusation.outbound_id is not None:
+            self._open[accusation.outbound_id] = accusation
+        else:
+            self._settled.add(accusation)
+        if not self._stale:
+            self._all.add(accusation)
+        if accusation.probability > self.probability:
+            self.probability, self.example = accusation.probability, accusation
+
+    def keep(self, outbound_id: str) -> None:
+        """An open occurrence stays for good."""
+        accusation = self._open.pop(outbound_id, None)
+        if accusation is not None:
+            self._settled.add(accusation)
+
+    def remove(self, outbound_id: str) -> None:
+        """Takes an open occurrence back."""
+        if self._open.pop(outbound_id, None) is not None:
+            self._stale = self._doubted = True
+
+    def did_not_occur(self) -> None:
+        """It is about what was not there: it has no occurrence."""
+        self._settled.occurrences = 0
+
     def take(self, other: Finding) -> None:
         """Adds another finding of the same rule, whose edge turned out to be the same."""
-        self.occurrences += other.occurrences
-        self.first_ns = min(self.first_ns, other.first_ns)
-        self.last_ns = max(self.last_ns, other.last_ns)
-        for kind, accusation in other.clearest.items():
-            best = self.clearest.get(kind)
-            if best is None or accusation.given_caused > best.given_caused:
-                self.clearest[kind] = accusation
+        self._settled.take(other._settled)
+        self._open |= other._open
+        self._stale = True
+        other.into = self
         if other.probability > self.probability:
             self.probability, self.example = other.probability, other.example
+
+    def recount(self) -> None:
+        """Finds the probability and the example anew, where something was taken back."""
+        if self._doubted and (best := self._counted().best) is not None:
+            self.probability, self.example = best.probability, best
+        self._doubted = False
+
+    def _counted(self) -> _Tally:
+        if self._stale:
+            self._all = self._settled.copy()
+            for accusation in self._open.values():
+                self._all.add(accusation)
+            self._stale = False
+        return self._all
 
 
 class FindingsBook:
@@ -110,29 +240,21 @@ class FindingsBook:
             edge = self._edges[key] = Edge(next(self._edge_ids), *key)
         return edge
 
-    def add(self, edge: Edge, accusation: Accusation) -> Finding:
-        """Counts an occurrence; the finding it belongs to."""
+    def add(self, edge: Edge, accusation: Accusation, *, open_: bool = False) -> Finding:
+        """Counts an occurrence, ``open_`` if it may be taken back; the finding it belongs to."""
         key = (accusation.rule.code, edge.id)
         finding = self._findings.get(key)
         if finding is None:
-            finding = self._findings[key] = Finding(
-                next(self._ids),
-                edge,
-                accusation.rule,
-                self.severity(accusation.rule),
-                accusation,
-                accusation.probability,
-                first_ns=accusation.at_ns,
-            )
-        finding.occurrences += 1
-        finding.first_ns = min(finding.first_ns, accusation.at_ns)
-        finding.last_ns = max(finding.last_ns, accusation.at_ns)
-        best = finding.clearest.get(accusation.kind)
-        if best is None or accusation.given_caused > best.given_caused:
-            finding.clearest[accusation.kind] = accusation
-        if accusation.probability > finding.probability:
-            finding.probability, finding.example = accusation.probability, accusation
+            severity = self.severity(accusation.rule)
+            number, probability = next(self._ids), accusation.probability
+            finding = Finding(number, edge, accusation.rule, severity, accusation, probability)
+            self._findings[key] = finding
+        finding.add(accusation, open_=open_)
         return finding
+
+    def drop(self, finding: Finding) -> None:
+        """Takes a finding back that has no occurrence any more."""
+        self._findings.pop((finding.rule.code, finding.edge.id), None)
 
     @property
     def edges(self) -> list[Edge]:

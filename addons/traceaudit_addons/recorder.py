@@ -68,6 +68,7 @@ class Recorder:
         self._clock = clock
         self._mint_formats = mint_formats
         self._watch = watch
+        self._looking: Callable[[], None] | None = None
         self._prefix = "" if writer.run_id == 1 else f"{writer.run_id}."
         self._count = 0
         self._upgraded: dict[str, HTTPFlow] = {}
@@ -83,7 +84,7 @@ class Recorder:
         try:
             self._begin(flow)
         except Exception as error:
-            self._failed("an exchange was not audited", error)
+            self.failed("an exchange was not audited", error)
 
     def responseheaders(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """A response is here; it goes on when its exchange is on the disk."""
@@ -99,7 +100,7 @@ class Recorder:
             exchange.server_address = _address(flow.server_conn.peername)
             self._writer.change(exchange)
         except Exception as error:
-            self._failed("a response was not recorded", error)
+            self.failed("a response was not recorded", error)
         return self._commit_together()
 
     def response(self, flow: HTTPFlow) -> Awaitable[None] | None:
@@ -129,6 +130,15 @@ class Recorder:
             self._later.cancel()
         self.commit()
 
+    def look_again(self, poke: Callable[[], None]) -> None:
+        """``poke`` is called whenever the audit may want a second look at calls."""
+        self._looking = poke
+
+    def commit_later(self) -> None:
+        """Something is to be written that nobody waits for."""
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(_LATER_S, self._commit_later)
+
     # --- what they do -------------------------------------------------------------------------------------------------
 
     def _begin(self, flow: HTTPFlow) -> None:
@@ -157,10 +167,12 @@ class Recorder:
             verdict = self._audit.begin(exchange)
         except Exception as error:
             verdict = None
-            self._failed("an exchange was recorded but not judged", error)
+            self.failed("an exchange was recorded but not judged", error)
         self._writer.begin(exchange, verdict)
         if verdict is not None and self._watch is not None:
             self._watch(verdict)
+        if self._looking is not None and self._audit.looks:
+            self._looking()
 
     def _take_trailers(self, flow: HTTPFlow, trailers: list[Header]) -> None:
         exchange: Exchange | None = flow.metadata.get(_EXCHANGE)
@@ -180,10 +192,11 @@ class Recorder:
             exchange.error = error
             self._audit.end(exchange)
             self._writer.change(exchange)
-            if self._later is None:
-                self._later = asyncio.get_running_loop().call_later(_LATER_S, self._commit_later)
+            self.commit_later()
+            if self._looking is not None and self._audit.looks:
+                self._looking()
         except Exception as exception:
-            self._failed("the end of an exchange was not recorded", exception)
+            self.failed("the end of an exchange was not recorded", exception)
 
     # --- to the disk --------------------------------------------------------------------------------------------------
 
@@ -216,16 +229,16 @@ class Recorder:
             self._not_before = 0.0
         except DuplicateExchangeError as error:
             # Ids are counted within a run, so somebody else wrote ours; without them nothing more could be written.
-            self._failed("an exchange's id is in the audit database already", error)
+            self.failed("an exchange's id is in the audit database already", error)
             self._writer.discard()
         except sqlite3.Error as error:
             self._not_before = time.monotonic() + _RETRY_S
-            self._failed("nothing can be written to the audit database for now", error)
+            self.failed("nothing can be written to the audit database for now", error)
             if self._writer.waiting > MOST_PENDING:
                 lost = self._writer.discard()
                 logger.warning("%d exchanges could not be written and were given up", lost)
 
-    def _failed(self, what: str, error: Exception) -> None:
+    def failed(self, what: str, error: Exception) -> None:
         """Counts an error of ours, and says each kind of it once."""
         self._writer.errors += 1
         kind = f"{what}: {type(error).__name__}: {error}"

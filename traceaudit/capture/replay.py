@@ -13,6 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from traceaudit.audit import Audit
+from traceaudit.capture.inference import Here
 from traceaudit.coverage import Coverage
 from traceaudit.exchange import Direction, Exchange
 from traceaudit.store.writer import AuditWriter
@@ -75,7 +76,10 @@ def replay(
     in it.
     """
     audit.advance(started_ns)
+    second = Here()
     for exchange, begins in moments_of(exchanges):
+        if audit.looks:
+            second.look(audit, writer)
         if not begins:
             audit.end(exchange)
             continue
@@ -85,6 +89,8 @@ def replay(
             if progress is not None:
                 progress(writer.waiting)
             writer.commit()
+    audit.finish()
+    second.look(audit, writer)
     if coverage is not None:
         writer.commit()
         coverage.settle(*writer.seen(), ended_ns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sqlite3
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any
 import click
 
 from traceaudit.audit import Audit
-from traceaudit.capture.inference import inferred
 from traceaudit.capture.replay import replay
 from traceaudit.capture.spool import SpoolError
 from traceaudit.commands.options import audit_options, settings_from
@@ -23,7 +22,6 @@ from traceaudit.commands.reading import chosen, opened
 from traceaudit.commands.recording import Recording
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
 from traceaudit.config import Settings
-from traceaudit.correlation.inference.records import Candidate
 from traceaudit.coverage import Coverage
 from traceaudit.exchange import Direction
 from traceaudit.reports.verdict import verdict
@@ -54,18 +52,12 @@ line could not be used (the rest is audited all the same) unless --lenient."""
 )
 @click.option("--as-outbound", multiple=True, metavar="LOG", help="The same of what the service called.")
 @audit_options
-@click.option(
-    "--infer",
-    is_flag=True,
-    help="Infer the causes of calls without identifiers from all times together; takes a while.",
-)
 @click.option("--lenient", is_flag=True, help="Lines that cannot be used do not make the exit status 4.")
 def command(
     *,
     log: Sequence[str],
     as_inbound: Sequence[str],
     as_outbound: Sequence[str],
-    infer: bool,
     lenient: bool,
     **options: Any,
 ) -> None:
@@ -83,7 +75,7 @@ def command(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        sys.exit(_analyze(settings, recordings, infer=infer, lenient=lenient))
+        sys.exit(_analyze(settings, recordings, lenient=lenient))
     except KeyboardInterrupt:
         click.echo(f"interrupted: {safe(str(settings.db))} has a part of the run at most", err=True)
         sys.exit(Status.INTERRUPTED)
@@ -92,23 +84,21 @@ def command(
             gc.enable()
 
 
-def _analyze(
-    settings: Settings, recordings: Sequence[tuple[str, Direction | None]], *, infer: bool, lenient: bool
-) -> Status:
-    # Inference asks all times together, and a database that is there may have an exchange of the last line's id.
+def _analyze(settings: Settings, recordings: Sequence[tuple[str, Direction | None]], *, lenient: bool) -> Status:
+    # A database that is there may have an exchange of the last line's id.
     fresh = not settings.db.exists() or not settings.db.stat().st_size
-    recording = Recording(streaming=len(recordings) == 1 and fresh and not infer)
+    recording = Recording(streaming=len(recordings) == 1 and fresh)
     for each, direction in recordings:
         recording.read(each, direction)
     if not fresh:
         _look_for_same_ids(settings.db, recording)
-    run_id = _audit(settings, recording, ", ".join(each for each, _ in recordings), infer=infer)
+    run_id = _audit(settings, recording, ", ".join(each for each, _ in recordings))
     recording.tell_of_more()
     status = _report(settings, run_id)
     return Status.BAD_INPUT if recording.bad and not lenient else status
 
 
-def _audit(settings: Settings, recording: Recording, logs: str, *, infer: bool) -> int:
+def _audit(settings: Settings, recording: Recording, logs: str) -> int:
     exchanges = recording.in_order()
     first = next(exchanges, None)
     if first is None and recording.bad:
@@ -116,10 +106,6 @@ def _audit(settings: Settings, recording: Recording, logs: str, *, infer: bool) 
         raise BadInputFailure("no line is an exchange: see `traceaudit export` for what a log looks like")
     begun = [each.started_ns for each in recording.times] + ([first.started_ns] if first else [])
     started_ns = min(begun, default=0)
-    answers: Mapping[str, Sequence[Candidate]] = {}
-    if infer:
-        click.echo("inferring causes from times …", err=True)
-        answers = inferred(list(recording.in_order()), settings.audit_settings(), started_ns)
     try:
         writer = AuditWriter(
             settings.db,
@@ -130,7 +116,7 @@ def _audit(settings: Settings, recording: Recording, logs: str, *, infer: bool) 
             redact=settings.redact,
         )
         recording.written = writer.has
-        audit = Audit(settings.audit_settings(), answers)
+        audit = Audit(settings.audit_settings())
         with progress("auditing", recording.exchanges) as step:
             replay(
                 exchanges if first is None else chain((first,), exchanges),

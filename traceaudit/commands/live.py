@@ -20,6 +20,7 @@ from pathlib import Path
 
 from traceaudit import listeners
 from traceaudit.audit import Audit
+from traceaudit.capture.elsewhere import Elsewhere
 from traceaudit.commands import telling
 from traceaudit.commands.capturing import ENVIRONMENT, Capturing, Way, chosen_way, listeners_for
 from traceaudit.commands.reading import chosen
@@ -144,6 +145,9 @@ class LiveAudit:
             mint_formats=formats_to_mint(settings.require, settings.mint),
             watch=None if plan.quiet else Announcer(),
         )
+        self._second = Elsewhere(self._core, self._writer, recorder.commit_later, recorder.failed)
+        recorder.look_again(self._second.poke)
+        self._recorder = recorder
         gate = [Isolation(directions, settings.grace_ms / 1000)] if settings.isolate else []
         names = ServiceNames({name: listeners.address(text) for name, text in settings.routes.items()}, directions)
         peers = Peers()
@@ -175,6 +179,8 @@ class LiveAudit:
         )
         self._service: Service | None = None
         self._stop = asyncio.Event()
+        self._impatient = asyncio.Event()
+        """Whoever asked for the end has asked again."""
         self._signals: list[signal.Signals] = []
         self._said: set[str] = set()
         self._done = False
@@ -208,6 +214,7 @@ class LiveAudit:
             self._capturing.end()
             self._sidecar.should_exit.set()
             await asyncio.wait([proxying])
+            await self._look_again()
             self._settle()
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
@@ -218,8 +225,10 @@ class LiveAudit:
     def _on_signal(self, number: signal.Signals) -> None:
         self._signals.append(number)
         self._stop.set()
-        if len(self._signals) > 1 and self._service is not None:
-            self._service.kill()
+        if len(self._signals) > 1:
+            self._impatient.set()
+            if self._service is not None:
+                self._service.kill()
 
     async def _start_service(self) -> None:
         plan = self._plan
@@ -252,6 +261,15 @@ class LiveAudit:
         self._done = work is not None and not work.cancelled()
         if not self._done and not self._stop.is_set() and self._service is not None:
             say(f"the service ended by itself with status {await self._service.wait()}")
+
+    async def _look_again(self) -> None:
+        """Has the times asked whose the calls were that nothing else tells; one more signal is enough of that."""
+        try:
+            if not await self._second.finish(self._impatient.wait()):
+                say("note      whose some calls were, times were not asked to the end: they stay as first decided")
+        except Exception as error:
+            self._recorder.failed("causes were not inferred from times", error)
+        self._recorder.done()
 
     def _settle(self) -> None:
         """Whatever goes wrong here, the findings that are on the disk are told, and that they are not all."""

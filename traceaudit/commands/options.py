@@ -70,6 +70,11 @@ _AUDIT = (
     click.option("--select", multiple=True, metavar="CODES", help="The rules to check, as in ruff.  [ALL]"),
     click.option("--ignore", multiple=True, metavar="CODES", help="The rules to leave out."),
     click.option("--grace-ms", type=int, metavar="MS", help="How long a request's late calls are waited for.  [250]"),
+    click.option(
+        "--infer/--no-infer",
+        default=None,
+        help="Ask all times together whose a call is where nothing else tells.  [infer]",
+    ),
     click.option("--redact", multiple=True, metavar="HEADER", help="A header whose values never reach the disk."),
     click.option(
         "--expect",

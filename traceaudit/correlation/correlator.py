@@ -7,12 +7,12 @@ route make such calls. What is left over is that nothing did: a poller, a ticker
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from traceaudit.correlation.activity import Activity
 from traceaudit.correlation.identifiers import Contexts, Identifiers, Inbound
-from traceaudit.correlation.inference.records import Candidate
+from traceaudit.correlation.records import Candidate
 from traceaudit.exchange import Link, Method
 from traceaudit.formats import Context, Format
 
@@ -32,6 +32,9 @@ SURVIVED = 0.9999
 _DOUBT = 0.002
 """The share of the others who were there; of what inference is surest of, so much has been wrong."""
 
+_SCARCE = 1e-4
+"""What inference finds less probable than this is not taken for less."""
+
 LEAST_DOUBT = 0.002
 """The least probability that nothing caused a call, where presence or times alone say that something did: what keeps
 time with the traffic deceives both. Only calls that come exactly as often as requests do are surer.
@@ -47,6 +50,8 @@ class Cause:
 
     inbound: Inbound | None
     probability: float
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    """What speaks for this one, beside what is said of the call as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +63,20 @@ class Attribution:
 
     causes: tuple[Cause, ...]
     method: Method
-    evidence: dict[str, object]
+    evidence: Mapping[str, object]
     kind: int | None = None
     stale: bool = False
     """The identifiers are those of a request that is long over, and others may have made the call with them."""
+
+    @property
+    def alone(self) -> float:
+        """The probability that nothing caused the call."""
+        return sum(cause.probability for cause in self.causes if cause.inbound is None)
+
+    @property
+    def several_by_presence(self) -> bool:
+        """Whether nothing but presence has spoken, and for more than one request."""
+        return self.kind is not None and self.method is Method.TIMING
 
     def doubted(self) -> Attribution:
         """The shares of a stale attribution once its context has been found frozen: likelier one of the others."""
@@ -87,7 +102,7 @@ class Attribution:
                 self.method,
                 round(cause.probability, 6),
                 rank,
-                self.evidence if rank == 1 else {},
+                {**self.evidence, **cause.evidence} if rank == 1 else dict(cause.evidence),
             )
             for rank, cause in enumerate(shown, 1)
         ]
@@ -102,16 +117,12 @@ def attribute(
     sent: Contexts,
     identifiers: Identifiers,
     activity: Activity,
-    inferred: Sequence[Candidate] = (),
 ) -> Attribution:
-    """The candidates of a call that starts now on this edge, carrying these contexts.
-
-    ``inferred`` is what the times of the whole recording have said of this call, where that was asked.
-    """
+    """The candidates of a call that starts now on this edge, carrying these contexts."""
     named = _named(sent, identifiers)
     if not named:
         activity.uncaused.count(edge, activity.kind, activity.now_ns)
-        return _by_times(edge, identifiers, activity, inferred) or _by_presence(edge, activity)
+        return _by_presence(edge, activity)
     activity.uncaused.count_identified(edge)
     common = _common(list(named.values()))
     if not common:
@@ -187,27 +198,47 @@ def _by_presence(edge: str, activity: Activity) -> Attribution:
     return Attribution(_shared(edge, candidates, nothing, activity), method, evidence, kind)
 
 
-def _by_times(
-    edge: str, identifiers: Identifiers, activity: Activity, inferred: Sequence[Candidate]
-) -> Attribution | None:
-    """The candidates as inferred from all starts and ends together; ``None`` where those have nothing to say.
+def by_times(
+    inferred: Sequence[Candidate], presence: Attribution, inbounds: Mapping[str, Inbound], alone: float
+) -> Attribution:
+    """The candidates as inferred from all starts and ends together.
 
-    Whether anything caused the call is inference's to say, too: it has learned from all of them what comes by itself.
+    ``presence`` is what was decided when the call started; ``inbounds`` has the requests that inference was told of;
+    ``alone`` is the probability that nothing caused the call.
     """
-    named = [(identifiers.get(each.inbound_id), each) for each in inferred if each.inbound_id is not None]
-    known = [(inbound, each) for inbound, each in named if inbound is not None and each.probability > 0]
-    if not known or (len(known) < 2 and len(activity.candidates()) < 2):
-        return None
+    known = [
+        (inbounds[each.inbound_id], each) for each in inferred if each.inbound_id is not None and each.probability > 0
+    ]
     total = sum(each.probability for _, each in known)
-    nothing = max(LEAST_DOUBT, 1 - sum(each.probability for each in inferred if each.inbound_id is not None))
-    named_ids = {inbound.id for inbound, _ in known}
-    others = [inbound for inbound in activity.candidates() if inbound.id not in named_ids]
+    named = {inbound.id for inbound, _ in known}
+    others = [each.inbound for each in presence.causes if each.inbound and each.inbound.id not in named]
+    nothing = max(LEAST_DOUBT, alone) if known or others else 1.0
     # Times alone never prove: what inference is surest of has been wrong now and then.
-    doubt = _DOUBT if others else 0.0
-    causes = [Cause(inbound, (1 - nothing) * (1 - doubt) * each.probability / total) for inbound, each in known]
+    doubt = 0.0 if not others else _DOUBT if known else 1.0
+    causes = [
+        Cause(inbound, (1 - nothing) * (1 - doubt) * each.probability / total, dict(each.evidence))
+        for inbound, each in known
+    ]
     causes += [Cause(inbound, (1 - nothing) * doubt / len(others)) for inbound in others]
     ranked = tuple(sorted([*causes, Cause(None, nothing)], key=lambda cause: -cause.probability))
-    return Attribution(ranked, Method.TIMING, {**inferred[0].evidence, **activity.numbers(edge)})
+    return replace(presence, causes=ranked)
+
+
+def alone_by_times(answers: Sequence[Sequence[Candidate]], share: float) -> list[float]:
+    """For calls of one edge the probabilities that nothing caused them, of which ``share`` is what is known of all.
+
+    How much comes by itself is told by idle times and by how many requests are in flight, of which a window knows
+    little. Which of the calls that may be, inference tells: by how much likelier it finds that of one than of most.
+    """
+    said = [_odds(sum(each.probability for each in answer if each.inbound_id is None)) for answer in answers]
+    usual = _odds(sum(odds / (1 + odds) for odds in said) / max(1, len(said)))
+    return [(odds := _odds(share) * each / usual) / (1 + odds) for each in said]
+
+
+def _odds(probability: float) -> float:
+    """Odds within bounds: nothing is ruled out, and nothing certain."""
+    bounded = min(max(probability, _SCARCE), 1 - _SCARCE)
+    return bounded / (1 - bounded)
 
 
 def _shared(edge: str, candidates: Iterable[Inbound], nothing: float, activity: Activity) -> tuple[Cause, ...]:

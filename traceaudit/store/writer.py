@@ -23,7 +23,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from traceaudit import __version__
-from traceaudit.audit import Audit, Verdict
+from traceaudit.audit import Audit, Revision, Verdict
 from traceaudit.coverage import Other
 from traceaudit.exchange import Direction, Exchange, Header
 from traceaudit.findings import Finding
@@ -44,6 +44,9 @@ _INSERT_HEADER = "insert into headers values (?, ?, ?, ?, ?, ?)"
 _INSERT_LINK = "insert into links values (?, ?, ?, ?, ?, ?)"
 _INSERT_OUTCOME = "insert into outcomes values (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_OCCURRENCE = "insert into finding_occurrences values (?, ?, ?, ?)"
+_DELETE_ORPHANS = """delete from edges where run_id = ?
+    and not exists (select 1 from outcomes where outcomes.edge_id = edges.id)
+    and not exists (select 1 from findings where findings.edge_id = edges.id)"""
 _UPSERT_FINDING = """insert into findings values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     on conflict (id) do update set confidence = excluded.confidence, probability = excluded.probability,
     header = excluded.header, message = excluded.message, expected = excluded.expected, observed = excluded.observed,
@@ -127,7 +130,11 @@ class AuditWriter:
         self._open: dict[str, int] = {}
         """Exchanges on the disk that have not ended, and how many of their response's header fields are there."""
         self._changed: dict[str, Exchange] = {}
-        self._verdicts: list[Verdict] = []
+        self._verdicts: dict[str, Verdict] = {}
+        """By call, the last that was decided of it."""
+        self._revised: dict[str, list[int]] = {}
+        """By call, the findings that it was an occurrence of until it was judged again."""
+        self._orphans = False
         self._findings: dict[int, Finding] = {}
         self._withdrawn: list[int] = []
         self.exchanges = 0
@@ -149,9 +156,27 @@ class AuditWriter:
         self._new[exchange.id] = exchange
         self.exchanges += 1
         if verdict is not None:
-            self._verdicts.append(verdict)
-            for finding, _ in verdict.accusations:
-                self._findings[finding.id] = finding
+            self._take(verdict)
+
+    def revise(self, revision: Revision) -> None:
+        """Takes a verdict that replaces the one that :meth:`begin` was given of the same call."""
+        verdict = revision.verdict
+        if verdict.outbound_id in self._lost:
+            return
+        self._revised.setdefault(verdict.outbound_id, [finding.id for finding, _ in revision.former])
+        for finding, _ in revision.former:
+            standing = finding.standing
+            self._findings[standing.id] = standing
+        self._take(verdict)
+        for finding in revision.withdrawn:
+            self._findings[finding.id] = finding  # It is written and deleted, so that its number is known.
+            self.withdraw(finding)
+        self._orphans = True
+
+    def _take(self, verdict: Verdict) -> None:
+        self._verdicts[verdict.outbound_id] = verdict
+        for finding, _ in verdict.accusations:
+            self._findings[finding.id] = finding
 
     def change(self, exchange: Exchange) -> None:
         """Takes what has been filled in of an exchange since: its response, its end, its error."""
@@ -277,8 +302,14 @@ class AuditWriter:
                 renamed.append((name, self.run_id, direction, authority, route))
         if not renamed and not book.merged_edges:
             return
+        for old, new in book.edges_become():
+            if old in edges:
+                edges.setdefault(new, edges[old])  # One that no verdict names any more was never written.
         merged_edges: list[Row] = [(edges[new], edges[old]) for old, new in book.edges_become() if old in edges]
-        merged: list[Row] = [(findings[new], findings[old]) for old, new in book.findings_become() if old in findings]
+        merged_edges = [(new, old) for new, old in merged_edges if new != old]
+        merged: list[Row] = [
+            (findings[new], findings[old]) for old, new in book.findings_become() if old in findings and new in findings
+        ]
         self._db.execute("begin immediate")
         try:
             where = "where run_id = ? and direction = ? and authority = ? and route = ?"
@@ -316,8 +347,8 @@ class AuditWriter:
             self._db.close()
 
     def _forget(self) -> None:
-        for gathered in (self._new, self._changed, self._verdicts, self._findings, self._withdrawn):
-            gathered.clear()
+        for taken in (self._new, self._changed, self._verdicts, self._revised, self._findings, self._withdrawn):
+            taken.clear()
 
     def _transact(self) -> tuple[dict[int, int], dict[int, int]]:
         """All that was gathered in one transaction; the ids in the file of the run's edges and findings."""
@@ -373,7 +404,7 @@ class AuditWriter:
         self._many(_UPDATE_EXCHANGE, [_CHANGED(each) for each in self._changed.values()])
 
     def _write_edges(self) -> dict[int, int]:
-        named = [each.edge for each in self._verdicts if each.edge is not None]
+        named = [each.edge for each in self._verdicts.values() if each.edge is not None]
         named += [each.edge for each in self._findings.values()]
         new = {edge.id: edge for edge in named if edge.id not in self._edge_ids}
         if not new:
@@ -395,6 +426,8 @@ class AuditWriter:
         ids = self._finding_ids
         if new:
             ids = ids | dict(zip(new, count(self._next("findings")), strict=False))
+        for each in self._findings.values():
+            each.recount()
         rows = [self._finding(each, ids[each.id], edge_ids[each.edge.id]) for each in self._findings.values()]
         self._many(_UPSERT_FINDING, rows)
         return ids
@@ -407,7 +440,7 @@ class AuditWriter:
         links: list[Row] = []
         outcomes: list[Row] = []
         occurrences: list[Row] = []
-        for verdict in self._verdicts:
+        for verdict in self._verdicts.values():
             links += [
                 (
                     link.outbound_id,
@@ -437,6 +470,16 @@ class AuditWriter:
                 (finding_ids[finding.id], each.outbound_id, self._kept(each.inbound_id), each.probability)
                 for finding, each in verdict.accusations
             ]
+        former: list[Row] = [(id_,) for id_ in self._revised]
+        self._many("delete from links where outbound_id = ?", former)
+        self._many("delete from outcomes where outbound_id = ?", former)
+        pairs: list[Row] = [
+            (finding_ids[each], id_)
+            for id_, findings in self._revised.items()
+            for each in findings
+            if each in finding_ids
+        ]
+        self._many("delete from finding_occurrences where finding_id = ? and outbound_id = ?", pairs)
         self._many(_INSERT_LINK, links)
         self._many(_INSERT_OUTCOME, outcomes)
         self._many(_INSERT_OCCURRENCE, occurrences)

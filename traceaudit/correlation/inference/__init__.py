@@ -4,20 +4,19 @@ Theory of operation. Nothing is known of the service; everything is learned from
 of traffic into arrays, :mod:`.triggering` and :mod:`.matching` make a first guess at what follows what,
 :mod:`.behaviour` (on :mod:`.gaps` and :mod:`.joins`) learns what the service does with a request and scores
 explanations, :mod:`.sampler` finds and samples joint explanations, :mod:`.window` has two witnesses learn and answer,
-and :mod:`.stream` feeds windows from events and lets go of what is decided. There is no I/O, no clock, and nothing
-random that is not seeded.
+and :mod:`.stream` does so window after window. There is no I/O, no clock, and nothing random that is not seeded.
 
-Use :func:`infer` for a recorded log and :class:`Stream` for live traffic; on the same events they say the same.
+Use :func:`infer` for a recorded log and :class:`Decider` beside live traffic; on the same events they say the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from traceaudit.correlation.inference.records import Call, Candidate, Request, Settings
-from traceaudit.correlation.inference.stream import Answers, Stream, events
+from traceaudit.correlation.inference.stream import Answers, Decider, Stream, events
+from traceaudit.correlation.records import Call, Candidate, Request, Settings
 
-__all__ = ["Answers", "Call", "Candidate", "Request", "Settings", "Stream", "infer"]
+__all__ = ["Answers", "Call", "Candidate", "Decider", "Request", "Settings", "Stream", "infer"]
 
 
 def infer(requests: Iterable[Request], calls: Iterable[Call], settings: Settings | None = None) -> Answers:

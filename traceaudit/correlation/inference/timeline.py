@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from traceaudit.correlation.inference.records import Call, Request
+from traceaudit.correlation.records import Call, Request
 
 NEVER = 1 << 62
 """The end of what never ended."""

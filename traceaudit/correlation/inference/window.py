@@ -21,10 +21,10 @@ from random import Random
 
 from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
 from traceaudit.correlation.inference.proposals import Proposals
-from traceaudit.correlation.inference.records import Settings
 from traceaudit.correlation.inference.sampler import Chain
 from traceaudit.correlation.inference.timeline import UNCAUSED, UNDECIDED, Stimulus, Timeline
 from traceaudit.correlation.inference.triggering import Trigger, Triggering
+from traceaudit.correlation.records import Settings
 
 SUSPECT = 0.3
 """Share of the requests, worst score first, whose calls are reconsidered while learning."""

@@ -51,13 +51,15 @@ class Settings:
 
     window_requests: int = 1500
     """Requests that are learned from and decided together; more cost memory, fewer cost certainty."""
+    window_calls: int = 6000
+    """The same for calls."""
     patience_ns: int = 300_000_000_000
     """A call is decided after this long even if the window is not full."""
     settle_ns: int = 2_000_000_000
     """What comes later than this after a call's start no longer bears on it."""
     longest_ns: int = 600_000_000_000
     """A request open for longer than this causes nothing any more: a stream, a long poll, a lost end."""
-    most_pending: int = 200_000
+    most_pending: int = 50_000
     """Exchanges held in memory; past this the oldest calls are given up."""
     late_ns: int = 5_000_000_000
     """How long after its response a request may still cause calls."""
