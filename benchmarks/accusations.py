@@ -15,9 +15,9 @@ from dataclasses import replace
 
 from correlation_generator import SHAPES, Shape, Traffic, generate
 
-from traceaudit.audit import Audit
+from traceaudit.audit import Audit, AuditSettings, Verdict
 from traceaudit.capture.replay import moments
-from traceaudit.correlation.inference import Call, Request
+from traceaudit.correlation.inference import Call, Decider, Request
 from traceaudit.exchange import Confidence, Direction, Exchange, Header
 
 IDLE_NS = 30_000_000_000
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--loads", type=float, nargs="+", default=[1, 5, 16])
     parser.add_argument("--uncaused", type=float, default=0.1, help="share of the calls that nothing causes")
+    parser.add_argument("--no-infer", dest="infer", action="store_false", help="by presence alone")
     arguments = parser.parse_args()
     total: Counter[str] = Counter()
     for load in arguments.loads:
@@ -37,7 +38,7 @@ def main() -> None:
             for seed in range(arguments.seeds):
                 uncaused = max(shape.uncaused, arguments.uncaused)
                 shaped = replace(shape, requests=arguments.requests, in_flight=load, uncaused=uncaused)
-                counts += measured(shaped, f"{name}-{load}-{seed}")
+                counts += measured(shaped, f"{name}-{load}-{seed}", infer=arguments.infer)
         print(f"{load:4g} in flight  {line(counts)}", flush=True)
         total += counts
     print(f"all             {line(total)}")
@@ -51,14 +52,14 @@ def line(counts: Counter[str]) -> str:
     )
 
 
-def measured(shape: Shape, seed: str) -> Counter[str]:
+def measured(shape: Shape, seed: str, *, infer: bool) -> Counter[str]:
     traffic = generate(shape, sum(seed.encode()))
     counts: Counter[str] = Counter(calls=len(traffic.calls))
-    audit, _ = audited(traffic, forwarding=True)
+    audit, _ = audited(traffic, forwarding=True, infer=infer)
     for finding in audit.findings:
         if finding.confidence is not Confidence.AMBIGUOUS:
             counts[f"false {finding.confidence.value}"] += 1
-    _, accused = audited(traffic, forwarding=False)
+    _, accused = audited(traffic, forwarding=False, infer=infer)
     for call in traffic.calls:
         caused = traffic.truth[call.id] is not None
         probability = accused.get(call.id, 0.0)
@@ -69,7 +70,7 @@ def measured(shape: Shape, seed: str) -> Counter[str]:
     return counts
 
 
-def audited(traffic: Traffic, *, forwarding: bool) -> tuple[Audit, dict[str, float]]:
+def audited(traffic: Traffic, *, forwarding: bool, infer: bool) -> tuple[Audit, dict[str, float]]:
     """The audit of a run, and how surely each call is accused of a drop when all is known."""
     headers = {each.id: ids(number) for number, each in enumerate(traffic.requests, 1)}
     exchanges = [
@@ -86,14 +87,30 @@ def audited(traffic: Traffic, *, forwarding: bool) -> tuple[Audit, dict[str, flo
         exchanges.append(
             Exchange(each.id, Direction.OUTBOUND, started_ns, "GET", each.edge, "/", sent, ended_ns=end(each))
         )
-    audit = Audit()
+    audit, decider = Audit(AuditSettings(infer=infer)), Decider()
     audit.advance(0)
-    accusations = []
+    verdicts: dict[str, Verdict] = {}
+
+    def look() -> None:
+        while audit.looks:
+            look = audit.looks.popleft()
+            for revision in audit.revise(look, decider.decide(look.window)):
+                verdicts[revision.verdict.outbound_id] = revision.verdict
+
     for exchange, begins in moments(exchanges):
         if not begins:
             audit.end(exchange)
-        elif (verdict := audit.begin(exchange)) is not None and verdict.edge is not None:
-            accusations += [(verdict.edge, each) for _, each in verdict.accusations if each.rule.code == "TP001"]
+        elif (verdict := audit.begin(exchange)) is not None:
+            verdicts[exchange.id] = verdict
+        look()
+    audit.finish()
+    look()
+    accusations = [
+        (verdict.edge, each)
+        for verdict in verdicts.values()
+        for _, each in verdict.accusations
+        if verdict.edge is not None and each.rule.code == "TP001"
+    ]
     audit.settle(max(each.started_ns for each in exchanges) + 2 * IDLE_NS)
     standing: dict[tuple[str, str], float] = {}
     for each in audit.findings:
@@ -101,7 +118,7 @@ def audited(traffic: Traffic, *, forwarding: bool) -> tuple[Audit, dict[str, flo
             key = (each.edge.outbound_authority, each.edge.outbound_route)
             standing[key] = max(standing.get(key, 0.0), each.probability)
     of_edge = {
-        each.outbound_id: standing.get((edge.outbound_authority, edge.outbound_route), 0.0)
+        str(each.outbound_id): standing.get((edge.outbound_authority, edge.outbound_route), 0.0)
         for edge, each in accusations
     }
     return audit, of_edge

@@ -73,7 +73,8 @@ class Triggering:
             options.append([])
             for (source, _, _, reference), weight in kept:
                 number = numbers.setdefault((source, reference, edge), len(numbers))
-                children = self._explained[source * edges + edge][0] / max(1, events[source])
+                explained, _ = self._explained.get(source * edges + edge, (0.0, ()))  # Rare ones were not sampled.
+                children = explained / max(1, events[source])
                 options[call].append((number, weight, 1.0 - children))
         return [
             (list(zip(known, shares, strict=True)), rest)
