@@ -23,7 +23,7 @@ import pytest
 from tests.live import Live, environment, traceaudit
 from tests.redirecting import alone
 from tests.services import LOOPBACK, Service, build, free_port, running
-from traceaudit import redirection
+from traceaudit import packet_filters, redirection
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="connections are looked at in /proc")
 needs_redirection = pytest.mark.skipif(redirection.obstacle() is not None, reason=str(redirection.obstacle()))
@@ -55,6 +55,19 @@ def no_pod() -> str:
 needs_pods = pytest.mark.skipif("no_pod()", reason="no pod can be made here without root")
 
 BYPASS = "error     CP001 upstream-bypasses-proxy"
+
+
+def only_nft(folder: Path) -> dict[str, str]:
+    """A PATH on which there is no iptables: of what the tool starts, this is all."""
+    for name in ("nft", "ip", "setpriv"):
+        found = shutil.which(name)
+        if found is None:
+            pytest.skip(f"there is no {name}")
+        (folder / "bin").mkdir(exist_ok=True)
+        (folder / "bin" / name).symlink_to(found)
+    return {"PATH": str(folder / "bin")}
+
+
 KINDS = ("default", "bare", "grpc", "tls", "localhost", "ip6", "websocket")
 
 
@@ -185,14 +198,16 @@ ROUTED = ("default", "grpc", "tls")
         ("env", {"default", "grpc", "tls"}),
         ("listeners", {"default", "bare", "grpc", "localhost", "websocket"}),
         pytest.param("redirect", set(KINDS), marks=needs_redirection),
+        pytest.param("redirect by nft", set(KINDS), marks=needs_redirection),
         pytest.param("pod", set(KINDS), marks=needs_pods),
+        pytest.param("pod by nft", set(KINDS), marks=needs_pods),
     ],
-    ids=["env", "listeners", "redirect", "pod"],
+    ids=["env", "listeners", "redirect", "redirect by nft", "pod", "pod by nft"],
 )
 def test_every_client_is_captured_or_reported(capture: str, captured: set[str]) -> None:
-    in_pod = capture == "pod"
+    in_pod, by_nft = capture.startswith("pod"), capture.endswith("nft")
     with nobodys_folder() as tmp_path, upstreams(tmp_path) as backends:
-        capture = "redirect" if in_pod else capture
+        capture = "redirect" if in_pod or by_nft else capture
         options, where = ["--capture", capture], {}
         if capture == "listeners":
             for kind in sorted(captured):
@@ -205,8 +220,8 @@ def test_every_client_is_captured_or_reported(capture: str, captured: set[str]) 
                 options += ["--route", f"{kind}.test={LOOPBACK}:{backends[kind].port}"]
         if capture == "redirect":
             where["grpc"] = "grpc.test:50051"
-        trusted = {"SSL_CERT_FILE": str(tmp_path / "roots.pem")}
-        with audited(tmp_path, *options, environ=trusted, as_nobody=in_pod) as live:
+        environ = {"SSL_CERT_FILE": str(tmp_path / "roots.pem"), **(only_nft(tmp_path) if by_nft else {})}
+        with audited(tmp_path, *options, environ=environ, as_nobody=in_pod) as live:
             assert in_pod == any(line.startswith("capture   redirect, in a pod") for line in live.said)
             for with_, to in calls(backends, where).values():
                 call(live, with_, to)
@@ -256,17 +271,17 @@ def ours() -> list[str]:
     """The chains and cgroups of runs, whoever made them."""
     root = redirection.hierarchy()
     assert root is not None
-    tables = [subprocess.run([each, "-w", "-t", "nat", "-S"], capture_output=True, text=True, check=False).stdout
-              for each in ("iptables", "ip6tables")]  # fmt: skip
-    named = {word for table in tables for word in table.split() if word.startswith(redirection.PREFIX)}
+    named = {name for each in packet_filters.every() for name in each.names() if name.startswith(redirection.PREFIX)}
     return sorted(named | {each.name for each in root.glob(f"{redirection.PREFIX}*")})
 
 
 @needs_redirection
+@pytest.mark.parametrize("program", ["iptables", "nft"])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_of_a_run_however_it_ends(how: signal.Signals, tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_run_however_it_ends(how: signal.Signals, program: str, tmp_path: Path) -> None:
+    environ = only_nft(tmp_path) if program == "nft" else {}
     with alone():
-        with running("upstream") as upstream, audited(tmp_path, "--capture", "redirect") as live:
+        with running("upstream") as upstream, audited(tmp_path, "--capture", "redirect", environ=environ) as live:
             call(live, "bare", f"{upstream.url}/cell/bare")
             of_this_run = [name for name in ours() if name.startswith(f"{redirection.PREFIX}{live.process.pid}-")]
             assert len(of_this_run) == 1
@@ -324,8 +339,10 @@ def is_alive(pid: int) -> bool:
 
 
 @needs_redirection
-def test_the_service_alone_is_redirected(tmp_path: Path) -> None:
-    with running("upstream") as upstream, audited(tmp_path, "--capture", "redirect") as live:
+@pytest.mark.parametrize("program", ["iptables", "nft"])
+def test_the_service_alone_is_redirected(program: str, tmp_path: Path) -> None:
+    environ = only_nft(tmp_path) if program == "nft" else {}
+    with running("upstream") as upstream, audited(tmp_path, "--capture", "redirect", environ=environ) as live:
         with socket.create_connection((LOOPBACK, upstream.port)) as direct:
             direct.sendall(b"GET /direct HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert direct.recv(15).startswith(b"HTTP/1.1 200")

@@ -23,13 +23,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from traceaudit import packet_filters
 from traceaudit.listeners import LOOPBACK, Address
+from traceaudit.packet_filters import FilterError, Rules
 from traceaudit.redirection import RedirectionError
 
 _OWN, _OWN_IPV6 = "198.18.0.1", "fd74:7261:6365::1"
 """The pod's addresses, of ranges that are nobody's. https://www.rfc-editor.org/rfc/rfc2544 and rfc4193"""
+_RULES = "TAUDIT-POD"
 _POLL_S = 0.05
 _READY = b"ready"
 _MOST_SOCKETS = 3
@@ -42,9 +46,10 @@ def obstacle() -> str | None:
     """Why no pod can be made, with the remedy; ``None``: it can, and has been tried."""
     if sys.platform != "linux":
         return "pods are made on Linux only: use --capture env, and --upstream for localhost"
-    for program, package in (("iptables", "iptables"), ("ip", "iproute2")):
-        if shutil.which(program) is None:
-            return f"there is no {program}: install it (Debian, Ubuntu: apt-get install {package})"
+    if missing := packet_filters.programs():
+        return f"there is no {' and no '.join(missing)}: install one (Debian, Ubuntu: apt-get install {missing[0]})"
+    if shutil.which("ip") is None:
+        return "there is no ip: install it (Debian, Ubuntu: apt-get install iproute2)"
     try:
         Pod(Address(LOOPBACK, 9)).close()
     except RedirectionError as error:
@@ -154,7 +159,7 @@ def assist(control: socket.socket, entrance: socket.socket, target: Address) -> 
     """Makes the namespaces, hands their sockets over, and relays what comes in until the control socket is closed."""
     try:
         sockets = _furnish(target)
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, FilterError) as error:
         control.sendall(" ".join(str(error).split()).encode()[:2000])
         return
     socket.send_fds(control, [_READY], [each.fileno() for each in sockets])
@@ -177,27 +182,23 @@ def _furnish(target: Address) -> Sequence[socket.socket]:
     names.bind((LOOPBACK, 0))
     listener = socket.create_server((LOOPBACK, 0), backlog=1024)
     sockets = [names, listener]
-    _redirect("iptables", f"{LOOPBACK}/8", target.port, listener.getsockname()[1], names.getsockname()[1])
-    with contextlib.suppress(OSError, subprocess.SubprocessError):  # where there is no IPv6, none can be redirected
+    with contextlib.suppress(OSError):  # where there is no IPv6, none can be redirected
         _do("ip", "-6", "address", "add", f"{_OWN_IPV6}/128", "dev", "lo")
         _do("ip", "-6", "route", "add", "default", "dev", "lo")
         sockets.append(socket.create_server(("::1", listener.getsockname()[1]), family=socket.AF_INET6, backlog=1024))
-        _redirect("ip6tables", "::1/128", target.port, listener.getsockname()[1], None)
+    rules = Rules(
+        listener.getsockname()[1],
+        names.getsockname()[1],
+        own=[Address(network, target.port) for network in ("127.0.0.0/8", "::1/128")],
+    )
+    # The lock that everybody who uses iptables shares cannot be opened in here, and need not be.
+    os.environ["XTABLES_LOCKFILE"] = os.devnull
+    packet_filters.install(_RULES, rules, ipv6_rules=replace(rules, dns_port=None))
     return sockets
 
 
-def _redirect(program: str, loopback: str, own: int, tcp: int, dns: int | None) -> None:
-    rules = ["*nat", f"-A OUTPUT -p tcp -d {loopback} --dport {own} -j RETURN"]
-    rules.append(f"-A OUTPUT -p tcp -j REDIRECT --to-ports {tcp}")
-    if dns is not None:
-        rules.append(f"-A OUTPUT -p udp --dport 53 -j REDIRECT --to-ports {dns}")
-    _do(f"{program}-restore", given="\n".join([*rules, "COMMIT", ""]))
-
-
-def _do(*command: str, given: str = "") -> None:
-    # The lock that everybody shares cannot be opened in here, and need not be.
-    environment = {**os.environ, "XTABLES_LOCKFILE": "/dev/null"}
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environment)
+def _do(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"{command[0]}: {done.stderr.strip() or f'status {done.returncode}'}")
 

@@ -16,24 +16,25 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from traceaudit.listeners import Address
+from traceaudit import packet_filters
+from traceaudit.packet_filters import FilterError, Rules
 
 PREFIX = "TAUDIT-"
 """Short, since the name of a chain has at most 28 characters."""
 _NAME = re.compile(rf"{PREFIX}(\d+)-([0-9a-f]+)(?:-[0-9a-f]+)?")
-_FAMILIES = ("iptables", "ip6tables")
-_PORTS_A_RULE = 15
-"""What the multiport match takes. iptables-extensions(8)"""
+_KERNEL = (
+    "The kernel needs nat, redirect and the cgroup match (xt_cgroup and xt_REDIRECT, or nft_socket and nft_redir); use "
+    "--capture env"
+)
 _EMPTY_S = 5.0
 """How long the kernel may take to let go of processes that were killed."""
 
@@ -42,28 +43,14 @@ class RedirectionError(Exception):
     """Redirection is not possible here; the message says why, and what to do about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What is redirected where; ports of the loopback interface."""
-
-    tcp_port: int
-    dns_port: int | None = None
-    """``None``: names are resolved as ever."""
-    own: Sequence[Address] = ()
-    """Our listeners, which may be called as they are."""
-    untouched_ports: Sequence[int] = ()
-    untouched: Sequence[Address] = ()
-    """IP addresses and ports that are no HTTP."""
-
-
 def obstacle() -> str | None:
     """Why redirection cannot even be tried, with the remedy; ``None``: nothing speaks against it."""
     if sys.platform != "linux":
         return "the kernel redirects connections on Linux only: use --capture env, and --upstream for localhost"
     if os.geteuid() != 0:
         return "only root may redirect connections: run it with sudo, or use --capture env"
-    if shutil.which("iptables") is None:
-        return "there is no iptables: install it (Debian, Ubuntu: apt-get install iptables)"
+    if missing := packet_filters.programs():
+        return f"there is no {' and no '.join(missing)}: install one (Debian, Ubuntu: apt-get install {missing[0]})"
     if hierarchy() is None:
         return "no cgroup v2 is mounted: mount -t cgroup2 none /sys/fs/cgroup/unified"
     return None
@@ -108,8 +95,10 @@ class Redirection:
         except OSError as error:
             raise RedirectionError(f"the cgroup {self.group} cannot be made: {error.strerror}") from error
         try:
-            for family in _families():
-                _restore(family, self._table(family))
+            packet_filters.install(self.name, self._rules, self.group)
+        except FilterError as error:
+            self.remove()
+            raise RedirectionError(f"{error}. {_KERNEL}") from error
         except BaseException:
             self.remove()
             raise
@@ -122,22 +111,6 @@ class Redirection:
     def remove(self) -> None:
         """Removes rules and cgroup, and ends what is still in it."""
         remove(self.name)
-
-    def _table(self, family: str) -> str:
-        rules, ipv6 = self._rules, family == "ip6tables"
-        chain = f"-A {self.name}"
-        lines = [f":{self.name} - [0:0]"]
-        direct = [each for each in (*rules.own, *rules.untouched) if (":" in each.host) == ipv6]
-        lines += [f"{chain} -p tcp -d {each.host} --dport {each.port} -j RETURN" for each in direct]
-        ports = sorted(set(rules.untouched_ports))
-        for at in range(0, len(ports), _PORTS_A_RULE):
-            some = ",".join(map(str, ports[at : at + _PORTS_A_RULE]))
-            lines.append(f"{chain} -p tcp -m multiport --dports {some} -j RETURN")
-        lines.append(f"{chain} -p tcp -j REDIRECT --to-ports {rules.tcp_port}")
-        if rules.dns_port is not None:
-            lines.append(f"{chain} -p udp --dport 53 -j REDIRECT --to-ports {rules.dns_port}")
-        lines.append(f"-I OUTPUT 1 -m cgroup --path {self.name} -j {self.name}")
-        return "\n".join(["*nat", *lines, "COMMIT", ""])
 
 
 @contextmanager
@@ -156,13 +129,8 @@ def redirected(rules: Rules) -> Iterator[Redirection]:
 
 def remove(name: str) -> None:
     """Removes whatever there is of this name: the rules first, then the cgroup and what runs in it."""
-    for family in _families():
-        for line in _saved(family):
-            if line.startswith("-A OUTPUT") and name in line.split():
-                _run(family, "-t", "nat", "-D", *line.split()[1:])
-        if any(line == f"-N {name}" for line in _saved(family)):
-            _run(family, "-t", "nat", "-F", name)
-            _run(family, "-t", "nat", "-X", name)
+    for each in packet_filters.every():
+        each.remove(name)
     root = hierarchy()
     if root is not None and (root / name).is_dir():
         _empty(root / name)
@@ -172,11 +140,11 @@ def leftovers() -> list[str]:
     """The names of what was made by processes that are no more."""
     names: dict[str, None] = {}
     if os.geteuid() == 0:
-        for family in _families():
-            names.update(dict.fromkeys(line[3:] for line in _saved(family) if line.startswith(f"-N {PREFIX}")))
+        for each in packet_filters.every():
+            names.update(dict.fromkeys(name for name in each.names() if name.startswith(PREFIX)))
     root = hierarchy()
     if root is not None:
-        names.update(dict.fromkeys(each.name for each in root.glob(f"{PREFIX}*") if each.is_dir()))
+        names.update(dict.fromkeys(group.name for group in root.glob(f"{PREFIX}*") if group.is_dir()))
     return [name for name in names if _is_orphan(name)]
 
 
@@ -213,49 +181,20 @@ def _empty(group: Path) -> None:
         time.sleep(0.01)  # nobody tells when a killed process has left its cgroup
 
 
-# --- iptables ---------------------------------------------------------------------------------------------------------
-
-
-def _families() -> list[str]:
-    return [family for family in _FAMILIES if shutil.which(family)]
-
-
-def _saved(family: str) -> list[str]:
-    """The rules of the nat table; none where there is no such table (a kernel without IPv6)."""
-    return _run(family, "-t", "nat", "-S").stdout.splitlines()
-
-
-def _run(family: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([family, "-w", *arguments], capture_output=True, text=True, check=False)
-
-
-def _restore(family: str, table: str) -> None:
-    done = subprocess.run(
-        [f"{family}-restore", "-w", "--noflush"], input=table, capture_output=True, text=True, check=False
-    )
-    if done.returncode and not (family == "ip6tables" and not Path("/proc/net/if_inet6").exists()):
-        said = " ".join(done.stderr.split())
-        raise RedirectionError(
-            f"{family} refuses the rules: {said}. The kernel needs nat, REDIRECT and the cgroup match "
-            "(xt_cgroup, xt_REDIRECT); use --capture env"
-        )
-
-
 # --- does it work? ----------------------------------------------------------------------------------------------------
 
 _PROBE = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 3).recv(1)"
 
 
 def captures() -> str | None:
-    """Redirects a connection of a process of our own and looks where it arrives; ``None``: where it should, else why
-    not.
+    """Redirects a connection of a process of our own and looks where it arrives, and where one of somebody else's does;
+    ``None``: where it should, else why not.
     """
-    import socket  # noqa: PLC0415  (needed here alone)
-
     if (why := obstacle()) is not None:
         return why
     with socket.create_server(("127.0.0.1", 0)) as meant, socket.create_server(("127.0.0.1", 0)) as ours:
         ours.settimeout(3)
+        meant.settimeout(3)
         try:
             with redirected(Rules(ours.getsockname()[1])) as redirection:
                 probe = subprocess.Popen(
@@ -269,11 +208,21 @@ def captures() -> str | None:
                 finally:
                     probe.kill()
                     probe.wait()
+                if not _is_left_alone(meant):
+                    return "the rules catch the connections of other processes too: use --capture env"
         except RedirectionError as error:
             return str(error)
         except TimeoutError:
             return "the rules were accepted, but the kernel redirects nothing here: use --capture env"
     return None
+
+
+def _is_left_alone(meant: socket.socket) -> bool:
+    try:
+        with socket.create_connection(meant.getsockname(), 3), meant.accept()[0]:
+            return True
+    except OSError:
+        return False
 
 
 def _entering(redirection: Redirection) -> Callable[[], None]:

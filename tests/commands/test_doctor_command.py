@@ -16,7 +16,8 @@ from tests.live import traceaudit
 from tests.redirecting import alone
 from tests.services import LOOPBACK, free_port, running
 from traceaudit import doctor, redirection
-from traceaudit.redirection import PREFIX, Redirection, Rules
+from traceaudit.packet_filters import Rules
+from traceaudit.redirection import PREFIX, Redirection
 from traceaudit.store.writer import AuditWriter
 
 needs_redirection = pytest.mark.skipif(redirection.obstacle() is not None, reason=str(redirection.obstacle()))

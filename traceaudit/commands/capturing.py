@@ -15,9 +15,10 @@ from traceaudit.config import Settings
 from traceaudit.coverage import Capture
 from traceaudit.listeners import Address, Kind, Listener
 from traceaudit.name_server import NameServer, resolvers
+from traceaudit.packet_filters import Rules
 from traceaudit.pod import Pod
 from traceaudit.protocols import BY_PORT, named_in
-from traceaudit.redirection import Redirection, RedirectionError, Rules
+from traceaudit.redirection import Redirection, RedirectionError
 from traceaudit.virtual_names import VirtualNames
 
 _AUTO = "auto"
