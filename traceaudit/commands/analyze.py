@@ -92,13 +92,13 @@ def _analyze(settings: Settings, recordings: Sequence[tuple[str, Direction | Non
         recording.read(each, direction)
     if not fresh:
         _look_for_same_ids(settings.db, recording)
-    run_id = _audit(settings, recording, ", ".join(each for each, _ in recordings))
+    run_id = _audit(settings, recording, ", ".join(each for each, _ in recordings), fresh=fresh)
     recording.tell_of_more()
     status = _report(settings, run_id)
     return Status.BAD_INPUT if recording.bad and not lenient else status
 
 
-def _audit(settings: Settings, recording: Recording, logs: str) -> int:
+def _audit(settings: Settings, recording: Recording, logs: str, *, fresh: bool) -> int:
     exchanges = recording.in_order()
     first = next(exchanges, None)
     if first is None and recording.bad:
@@ -114,6 +114,7 @@ def _audit(settings: Settings, recording: Recording, logs: str) -> int:
             service=next((each.service for each in recording.times if each.service), ""),
             settings=settings.as_json(),
             redact=settings.redact,
+            recording=fresh,
         )
         recording.written = writer.has
         audit = Audit(settings.audit_settings())

@@ -7,6 +7,8 @@ header fields a sidecar would add. This package imports nothing else of `traceau
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from types import MappingProxyType
 
 from traceaudit.formats import (
@@ -99,20 +101,54 @@ _RENDER: Mapping[Format, Callable[[Context], list[tuple[str, str]]]] = {
 }
 
 
-def read(headers: Sequence[tuple[str, str]]) -> dict[Format, Context | Malformed]:
+_SPELLINGS: dict[str, str] = {name: name for name in _NAMES}
+"""Names as they were sent, and what they are called here; empty: nothing of ours. Services use the same few dozen."""
+
+_MOST_SPELLINGS = 4096
+"""Spellings that are kept in mind; a longer list is somebody's who makes names up."""
+
+_READINGS = 4096
+"""Readings that are kept in mind: a call that carries what its request brought needs no second one."""
+
+_LONG = 2048
+"""Characters from which on a reading is not kept."""
+
+
+def read(headers: Sequence[tuple[str, str]]) -> Mapping[Format, Context | Malformed]:
     """Every format among one request's header fields, names in any case, lines in the order sent.
 
     A format without a header is not in the answer, nor is a `tracestate` without a `traceparent`. A malformed
-    `tracestate` is in the ``tracestate`` of a context that is valid without it.
+    `tracestate` is in the ``tracestate`` of a context that is valid without it. Equal fields may have the same answer,
+    which is not to be changed.
     """
-    lines: dict[str, list[str]] = {}
+    lines: list[tuple[str, str]] = []
+    size = 0
     for sent, value in headers:
-        name = sent.lower()
-        if name in _NAMES:
-            if name in lines:
-                lines[name].append(value)
-            else:
-                lines[name] = [value]
+        name = _SPELLINGS.get(sent)
+        if name is None:
+            name = _spelled(sent)
+        if name:
+            lines.append((name, value))
+            size += len(value)
+    lines.sort(key=itemgetter(0))  # Lines of one name keep their order; that of names says nothing.
+    return _kept(tuple(lines)) if size <= _LONG else _read(tuple(lines))
+
+
+def _spelled(sent: str) -> str:
+    lower = sent.lower()
+    name = lower if lower in _NAMES else ""
+    if len(_SPELLINGS) < _MOST_SPELLINGS and len(sent) <= _LONG:
+        _SPELLINGS[sent] = name
+    return name
+
+
+def _read(fields: tuple[tuple[str, str], ...]) -> dict[Format, Context | Malformed]:
+    lines: dict[str, list[str]] = {}
+    for name, value in fields:
+        if name in lines:
+            lines[name].append(value)
+        else:
+            lines[name] = [value]
     found: dict[Format, Context | Malformed] = {}
     for name, values in lines.items():
         if (one := _ONE_HEADER.get(name)) is not None:
@@ -125,6 +161,9 @@ def read(headers: Sequence[tuple[str, str]]) -> dict[Format, Context | Malformed
             # discarded." https://www.w3.org/TR/trace-context-2/#no-traceparent-received
             found[Format.TRACEPARENT] = traceparent.parse(values, lines.get(tracestate.HEADER, ()))
     return found
+
+
+_kept = lru_cache(_READINGS)(_read)
 
 
 def render(context: Context) -> list[tuple[str, str]]:

@@ -15,34 +15,26 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from traceaudit import __version__
 from traceaudit.audit import Audit, Revision, Verdict
 from traceaudit.coverage import Other
-from traceaudit.exchange import Direction, Exchange, Header
+from traceaudit.exchange import Direction, Exchange
 from traceaudit.findings import Finding
 from traceaudit.routes import route_of
-from traceaudit.rules import RULES
-from traceaudit.store.schema import MIGRATIONS
+from traceaudit.store.connecting import BUSY_TIMEOUT_MS, complete, connect, make_indices, without_indices
+from traceaudit.store.rows import HeaderRows, Row, Rows
 
 SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key")
 """Headers whose values never reach the disk; DESIGN 7."""
 
-BUSY_TIMEOUT_MS = 2_000
-"""How long a commit waits for somebody else's lock before it is an error."""
-
 _INSERT_EXCHANGE = "insert into exchanges values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE_EXCHANGE = """update exchanges set response_started_ns = ?, ended_ns = ?, status = ?, http_version = ?,
     server_address = ?, error = ? where id = ?"""
-_INSERT_HEADER = "insert into headers values (?, ?, ?, ?, ?, ?)"
-_INSERT_LINK = "insert into links values (?, ?, ?, ?, ?, ?)"
-_INSERT_OUTCOME = "insert into outcomes values (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_OCCURRENCE = "insert into finding_occurrences values (?, ?, ?, ?)"
 _DELETE_ORPHANS = """delete from edges where run_id = ?
     and not exists (select 1 from outcomes where outcomes.edge_id = edges.id)
@@ -61,39 +53,9 @@ _CHANGED = attrgetter(
 )  # in the order of _UPDATE_EXCHANGE
 _VIOLATION = attrgetter("header", "message", "expected", "observed")
 
-type Row = tuple[object, ...]
-
 
 class DuplicateExchangeError(ValueError):
     """An exchange of this id is in the database already."""
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Opens or makes an audit database for writing, mode 0600, with the present schema.
-
-    Raises ``sqlite3.DatabaseError`` when the file is not a database or cannot be written.
-    """
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS:d}")
-        connection.execute("pragma journal_mode = wal")
-        # In WAL mode NORMAL loses nothing when the process dies, only when the machine does.
-        connection.execute("pragma synchronous = normal")
-        database = Database(connection)
-        MIGRATIONS.apply(database)
-        connection.execute("begin")
-        connection.executemany(
-            "insert into rules values (?, ?, ?, ?) on conflict (code) do update set slug = excluded.slug,"
-            " severity = excluded.severity, summary = excluded.summary",
-            [(rule.code, rule.slug, rule.severity.value, rule.summary) for rule in RULES],
-        )
-        connection.execute("commit")
-        connection.execute("pragma foreign_keys = on")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 class AuditWriter:
@@ -109,10 +71,15 @@ class AuditWriter:
         settings: dict[str, object] | None = None,
         redact: Collection[str] = (),
         patience_ms: int = BUSY_TIMEOUT_MS,
+        recording: bool = False,
     ) -> None:
+        """``recording``: the file is new, nobody else needs it yet, and what is written can be had again."""
         self.path = path
-        self._redact = frozenset(name.lower() for name in (*SECRET_HEADERS, *redact))
-        self._db = connect(path)
+        self._headers = HeaderRows(frozenset(name.lower() for name in (*SECRET_HEADERS, *redact)))
+        self._evidence: dict[int, tuple[dict[str, object], str]] = {}
+        self._db = connect(path, recording=recording)
+        self._recording = recording
+        self._indices = without_indices(self._db) if recording else []
         # A live proxy stands still while it waits here; it would rather try again later.
         self._db.execute(f"pragma busy_timeout = {patience_ms:d}")
         cursor = self._db.execute(
@@ -284,6 +251,7 @@ class AuditWriter:
             for finding in audit.findings:
                 self.touch(finding)
             self.commit()
+            make_indices(self._db, self._indices)
             self._rename(audit)
         except Exception:
             self.errors += 1
@@ -343,6 +311,9 @@ class AuditWriter:
                     "update runs set ended_ns = ?, exchanges = ?, dropped_exchanges = ?, audit_errors = ? where id = ?",
                     (ended_ns, self.exchanges, self.dropped, self.errors, self.run_id),
                 )
+                if self._recording:
+                    make_indices(self._db, self._indices)
+                    complete(self._db)
         finally:
             self._db.close()
 
@@ -366,11 +337,13 @@ class AuditWriter:
 
     def _write(self) -> tuple[dict[int, int], dict[int, int]]:
         self._many(_INSERT_EXCHANGE, [self._row(each) for each in self._new.values()])
-        headers: list[Row] = []
+        headers = self._headers
+        headers.clear()
         for exchange in self._new.values():
-            headers += self._headers(exchange.id, "request", exchange.request_headers)
-            headers += self._headers(exchange.id, "response", exchange.response_headers)
-        self._many(_INSERT_HEADER, headers)
+            headers.add(exchange.id, "request", exchange.request_headers)
+            headers.add(exchange.id, "response", exchange.response_headers)
+        for each in headers.statements():
+            self._many(*each)
         if self._changed:
             self._write_changes()
         edge_ids = self._write_edges()
@@ -394,13 +367,15 @@ class AuditWriter:
         self._db.executemany(sql, rows)
 
     def _write_changes(self) -> None:
-        headers: list[Row] = []
+        headers = self._headers
+        headers.clear()
         for exchange in self._changed.values():
             # A response is told when it starts and again when it ends, perhaps with trailers then.
             written = self._open.get(exchange.id)
             if written is not None and written < len(exchange.response_headers):
-                headers += self._headers(exchange.id, "response", exchange.response_headers, written)
-        self._many(_INSERT_HEADER, headers)
+                headers.add(exchange.id, "response", exchange.response_headers, written)
+        for each in headers.statements():
+            self._many(*each)
         self._many(_UPDATE_EXCHANGE, [_CHANGED(each) for each in self._changed.values()])
 
     def _write_edges(self) -> dict[int, int]:
@@ -437,35 +412,29 @@ class AuditWriter:
         return int(self._db.execute(f"select coalesce(max(id), 0) + 1 from {table}").fetchone()[0])  # noqa: S608  (ours)
 
     def _write_verdicts(self, edge_ids: dict[int, int], finding_ids: dict[int, int]) -> None:
-        links: list[Row] = []
-        outcomes: list[Row] = []
+        links, outcomes = Rows("links", 6), Rows("outcomes", 7)
         occurrences: list[Row] = []
         for verdict in self._verdicts.values():
-            links += [
-                (
-                    link.outbound_id,
-                    link.inbound_id,
-                    link.method.value,
-                    link.probability,
-                    link.rank,
-                    json.dumps(link.evidence) if link.evidence else None,
-                )
-                for link in verdict.links
-                if link.inbound_id not in self._lost  # Null would say that nothing caused it.
-            ]
+            kept = [link for link in verdict.links if link.inbound_id not in self._lost]  # Null would say: nothing.
+            values: list[object] = []
+            for link in kept:
+                said = self._said_of(link.evidence) if link.evidence else None
+                values += (link.outbound_id, link.inbound_id, link.method._value_, link.probability, link.rank, said)
+            links.add(values, len(kept))
             edge_id = edge_ids[verdict.edge.id] if verdict.edge else None
-            outcomes += [
-                (
+            values = []
+            for each in verdict.outcomes:
+                judged = each.judgement
+                values += (
                     verdict.outbound_id,
                     self._kept(each.inbound_id),
-                    each.judgement.format.value,
-                    each.judgement.outcome.value,
+                    judged.format._value_,
+                    judged.outcome._value_,
                     each.probability,
-                    each.judgement.detail or None,
+                    judged.detail or None,
                     edge_id,
                 )
-                for each in verdict.outcomes
-            ]
+            outcomes.add(values, len(verdict.outcomes))
             occurrences += [
                 (finding_ids[finding.id], each.outbound_id, self._kept(each.inbound_id), each.probability)
                 for finding, each in verdict.accusations
@@ -480,9 +449,17 @@ class AuditWriter:
             if each in finding_ids
         ]
         self._many("delete from finding_occurrences where finding_id = ? and outbound_id = ?", pairs)
-        self._many(_INSERT_LINK, links)
-        self._many(_INSERT_OUTCOME, outcomes)
+        for sql, rows in (*links.statements(), *outcomes.statements()):
+            self._many(sql, rows)
         self._many(_INSERT_OCCURRENCE, occurrences)
+        self._evidence.clear()
+
+    def _said_of(self, evidence: dict[str, object]) -> str:
+        """The evidence as JSON; calls that are alike share theirs."""
+        known = self._evidence.get(id(evidence))
+        if known is None:
+            known = self._evidence[id(evidence)] = evidence, json.dumps(evidence)
+        return known[1]
 
     def _kept(self, id_: str | None) -> str | None:
         """An exchange's id, unless the exchange was given up."""
@@ -491,14 +468,7 @@ class AuditWriter:
     def _row(self, each: Exchange) -> Row:
         minted = json.dumps([format_.value for format_ in each.minted]) if each.minted else "[]"
         route = route_of(each.method, each.path)
-        return (each.id, self.run_id, each.direction.value, *_REQUEST(each), route, *_REST(each), minted)
-
-    def _headers(self, id_: str, side: str, headers: Sequence[Header], written: int = 0) -> list[Row]:
-        redact = self._redact
-        return [
-            (id_, side, position, name, "", 1) if name.lower() in redact else (id_, side, position, name, value, 0)
-            for position, (name, value) in enumerate(headers[written:], written)
-        ]
+        return (each.id, self.run_id, each.direction._value_, *_REQUEST(each), route, *_REST(each), minted)
 
     def _finding(self, each: Finding, id_: int, edge_id: int) -> Row:
         rule, example = each.rule, each.example
