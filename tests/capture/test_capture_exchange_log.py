@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import inbound, outbound, trace_headers
+from traceaudit.capture import exchange_log
 from traceaudit.capture.exchange_log import LONGEST_LINE, BadLine, RunTimes, read
 from traceaudit.exchange import Direction, Exchange
 from traceaudit.exports.jsonl import record
@@ -231,3 +233,55 @@ def test_no_value_under_any_key_makes_reading_raise(changed: dict[str, object], 
         if isinstance(each, Exchange):
             json.dumps(record(each))
             assert one(json.dumps(record(each)).encode()) == each
+
+
+# --- the two ways of reading a line -----------------------------------------------------------------------------------
+
+ODD = st.sampled_from(
+    [
+        None,
+        "",
+        "é",
+        "Ā",
+        "ab",
+        0,
+        -1,
+        2**63,
+        True,
+        False,
+        1.5,
+        [],
+        {},
+        [["a", "b"]],
+        [["a"]],
+        ["ab"],
+        {"a": 1},
+        [{"a": 1, "b": 2}],
+    ]
+)
+
+
+CHANGES = st.dictionaries(st.sampled_from(KEYS), ODD, max_size=2)
+
+
+@given(CHANGES, st.sets(st.sampled_from(KEYS), max_size=1))
+def test_a_line_is_read_the_same_whether_or_not_it_looks_usual(changed: dict[str, object], gone: set[str]) -> None:
+    exchange = outbound("o1", headers=trace_headers(1), response_headers=[("a", "b")], error="reset")
+    whole = json.loads(json.dumps(record(exchange)))
+    line = {key: value for key, value in {**whole, **changed}.items() if key not in gone}
+
+    def outcome(reading: Callable[[dict[str, Any]], Exchange | None]) -> Exchange | str | None:
+        try:
+            return reading(line)
+        except exchange_log._WrongError as wrong:
+            return str(wrong)
+
+    usual, expected = outcome(exchange_log._usual), outcome(exchange_log._exchange)
+    assert usual in (expected, None)
+    if not changed and not gone:
+        assert usual == expected
+
+
+def test_what_an_export_writes_looks_usual() -> None:
+    exchanges = [inbound("i1", 0, None), outbound("o1", headers=trace_headers(1), error="reset")]
+    assert [exchange_log._usual(json.loads(json.dumps(record(each)))) for each in exchanges] == exchanges

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 
 from traceaudit.exchange import Direction, Exchange, Header
 from traceaudit.formats.context import Format
@@ -54,7 +56,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Exchange | RunTimes | BadLine]:
         try:
             record = _record(text)
             times = _run(record["run"]) if "run" in record else None
-            exchange = _exchange(record) if times is None or "id" in record else None
+            exchange = (_usual(record) or _exchange(record)) if times is None or "id" in record else None
         except _WrongError as wrong:
             yield BadLine(number, str(wrong))
             continue
@@ -90,6 +92,77 @@ def _record(line: bytes) -> dict[str, object]:
     if not isinstance(record, dict):
         raise _WrongError(f"not an exchange: {_kind(record)} instead of an object")
     return record
+
+
+_DIRECTIONS: Mapping[object, Direction] = {each.value: each for each in Direction}
+_REQUIRED = itemgetter("id", "direction", "method", "authority", "path", "started_ns", "request_headers")
+_OPTIONAL = ("response_started_ns", "ended_ns", "status", "error", "connection_id", "client_address", "server_address")
+_FEW = 64
+"""Header fields; adding up more of them takes longer than looking at each."""
+
+
+def _usual(record: dict[str, Any]) -> Exchange | None:
+    """What :func:`_exchange` gives of a line in which nothing is amiss and every character is one of ASCII, as in
+    nearly all; ``None``: it is none of those.
+
+    What has to be looked at is looked at together, which takes half the time.
+    """
+    get = record.get
+    try:
+        id_, direction, method, authority, path, started_ns, sent = _REQUIRED(record)
+        response_started_ns, ended_ns, status, error, connection_id, client, server = map(get, _OPTIONAL)
+        scheme, version, answered = get("scheme"), get("http_version"), get("response_headers")
+        if scheme is None:
+            scheme = "http"
+        if version is None:
+            version = "HTTP/1.1"
+        fields = sent if answered is None else sent + answered
+        if len(fields) > _FEW:
+            return None
+        said = sum(fields, [id_, method, authority, path, scheme, version])  # Nothing but a list adds to a list.
+        said += [each for each in (error, connection_id, client, server) if each is not None]
+        plain = "".join(said).isascii()
+        request_headers = [(name, value) for name, value in sent]
+        response_headers = [] if answered is None else [(name, value) for name, value in answered]
+        side = _DIRECTIONS[direction]
+    except (KeyError, TypeError, ValueError):
+        return None  # A key is missing, or a text, a list or a pair is something else.
+    if not (
+        plain
+        and id_
+        and method
+        and type(sent) is list
+        and type(started_ns) is int
+        and 0 <= started_ns <= _LARGEST
+        and (response_started_ns is None or _is_within(response_started_ns, started_ns))
+        and (ended_ns is None or _is_within(ended_ns, started_ns))
+        and (status is None or _is_within(status, 0))
+    ):
+        return None
+    return Exchange(
+        id_,
+        side,
+        started_ns,
+        method,
+        authority,
+        path,
+        request_headers,
+        scheme,
+        version,
+        response_started_ns,
+        ended_ns,
+        status,
+        error,
+        connection_id,
+        client,
+        server,
+        response_headers,
+        _minted(record),
+    )
+
+
+def _is_within(value: object, least: int) -> bool:
+    return type(value) is int and least <= value <= _LARGEST
 
 
 def _exchange(record: Mapping[str, object]) -> Exchange:
