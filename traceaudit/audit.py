@@ -21,25 +21,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from traceaudit.correlation import Activity, Attribution, FrozenContexts, Identifiers, Inbound, attribute
-from traceaudit.correlation.correlator import UNCAUSED, alone_by_times, by_times
+from traceaudit.correlation.correlator import SURVIVED, UNCAUSED, alone_by_times, by_times
 from traceaudit.correlation.records import Call as TimedCall
 from traceaudit.correlation.records import Candidate
 from traceaudit.correlation.telemetry import is_telemetry
+from traceaudit.echo import Echo, echo_of
 from traceaudit.exchange import Confidence, Direction, Exchange, Link, Method, Outcome, Severity
-from traceaudit.findings import SEVERAL, WORTH_SAYING, Accusation, Edge, Finding, FindingsBook
+from traceaudit.findings import SEVERAL, WORTH_SAYING, Accusation, Finding, FindingsBook
 from traceaudit.formats import Context, Format, Malformed, read
-from traceaudit.outcomes import TRACE_HEADERS, Contexts, Judgement, judge
+from traceaudit.outcomes import Contexts, judge
 from traceaudit.routes import Routes, route_of
 from traceaudit.rules import RULES, Call, Rule, Violation, tp022_context_frozen
 from traceaudit.second_look import Held, Look, SecondLook
+from traceaudit.verdicts import Revision, Verdict, outcomes, went_on
 from traceaudit.weighing import INSTEAD_OF_FROZEN, edge_key, settle
 
+__all__ = ["DEFAULT_REQUIRE", "Audit", "AuditSettings", "Revision", "Verdict", "went_on"]
+
 DEFAULT_REQUIRE = ("traceparent", "b3", "x-request-id")
-_AS_IT_SHOULD = frozenset({Outcome.FORWARDED, Outcome.CONTINUED})
-
-_APART = frozenset({Format.REQUEST_ID, Format.BAGGAGE})
-"""Formats that name no trace, and so cannot disagree with one."""
-
 _NO_LOOKS: deque[Look] = deque()
 
 GRACE_NS = 250_000_000
@@ -56,35 +55,6 @@ class AuditSettings:
     grace_ns: int = GRACE_NS
     infer: bool = False
     """Whether calls are held for a second look; whoever says so takes :attr:`Audit.looks`."""
-
-
-@dataclass(frozen=True, slots=True)
-class FormatOutcome:
-    """What became of one format on a call: the likeliest outcome, its share, and the cause it is judged against."""
-
-    judgement: Judgement
-    inbound_id: str | None
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """All that was decided of one outbound call. ``edge`` is ``None`` when nothing is likely to have caused it."""
-
-    outbound_id: str
-    links: list[Link]
-    outcomes: list[FormatOutcome]
-    edge: Edge | None
-    accusations: list[tuple[Finding, Accusation]]
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """A verdict in place of the first one, whose ``former`` accusations are no more; nor are ``withdrawn`` findings."""
-
-    verdict: Verdict
-    former: list[tuple[Finding, Accusation]]
-    withdrawn: list[Finding]
 
 
 class Audit:
@@ -190,8 +160,16 @@ class Audit:
 
     def _decide(self, outbound: Exchange, sent: Contexts, route: str) -> Verdict:
         key = edge_key(outbound.authority, route)
-        if is_telemetry(outbound.method, outbound.path):
+        telemetry = is_telemetry(outbound.method, outbound.path)
+        if not telemetry and (echo := echo_of(sent, self._identifiers, self._activity)) is not None:
+            return self._echoed(outbound, key, route, echo)
+        if telemetry:
             attribution = UNCAUSED
+        elif self._identifiers.forgot(sent):
+            # It may be anybody's, and is accused of nothing.
+            if self._second is not None:
+                self._second.call(TimedCall(outbound.id, key, outbound.started_ns, None, None), None)
+            return Verdict(outbound.id, [], [], None, [])
         else:
             attribution = attribute(key, sent, self._identifiers, self._activity)
         participant = self._participant()
@@ -215,6 +193,19 @@ class Audit:
             self._keep()
         return verdict
 
+    def _echoed(self, outbound: Exchange, key: str, route: str, echo: Echo) -> Verdict:
+        """The verdict on a call that carries what its request brought: what the long way would come to."""
+        inbound = echo.inbound
+        self._activity.uncaused.count_identified(key)
+        self._activity.learn(key, inbound, SURVIVED)
+        edge = self.findings.edge(inbound.route, outbound.authority, route)
+        self.linked += 1
+        self._copied += echo.copied
+        if self._second is not None:
+            self._second.call(TimedCall(outbound.id, key, outbound.started_ns, None, (inbound.id,)), None)
+            self._keep()
+        return Verdict(outbound.id, echo.links(outbound.id), echo.outcomes(), edge, [])
+
     def _verdict(
         self,
         outbound: Exchange,
@@ -235,7 +226,7 @@ class Audit:
         edge = self.findings.edge(SEVERAL.join(routes), outbound.authority, route)
         accusations = self._accusations(calls, attribution, frozen, former)
         made = [(self.findings.add(edge, each, open_=open_), each) for each in accusations]
-        return Verdict(outbound.id, links, _outcomes(calls), edge, made)
+        return Verdict(outbound.id, links, outcomes(calls), edge, made)
 
     # --- once more ----------------------------------------------------------------------------------------------------
 
@@ -391,49 +382,6 @@ class Audit:
                     0.0 if anyway is None else attribution.alone,
                     1.0 if anyway is None else anyway.get(rule.code, 0.0),
                 )
-
-
-def went_on(call: Call) -> bool:
-    """Whether everything that the request brought went on as it should, and nothing else: no rule is broken by that.
-
-    It is what most calls of most services look like, and spares them two dozen checks.
-    """
-    for judgement in call.judgements.values():
-        if judgement.outcome not in _AS_IT_SHOULD or judgement.alterations:
-            return False
-    trace_id = None
-    for format_, context in call.sent.items():
-        if not isinstance(context, Context) or isinstance(context.tracestate, Malformed):
-            return False
-        was = call.carried.get(format_)
-        if not isinstance(was, Context) or isinstance(was.tracestate, Malformed):
-            return False
-        if format_ in TRACE_HEADERS:
-            if context.trace_id is None or trace_id not in (None, context.trace_id):
-                return False
-            trace_id = context.trace_id
-        elif format_ not in _APART:
-            return False
-    return True
-
-
-def _outcomes(calls: list[tuple[Call, float]]) -> list[FormatOutcome]:
-    """Per format the outcome that the candidates' shares favour."""
-    if len(calls) == 1:
-        ((call, probability),) = calls
-        share = round(probability, 6)
-        return [FormatOutcome(judgement, call.inbound.id, share) for judgement in call.judgements.values()]
-    shares: dict[Format, dict[Outcome, float]] = {}
-    for call, probability in calls:
-        for format_, judgement in call.judgements.items():
-            by_outcome = shares.setdefault(format_, {})
-            by_outcome[judgement.outcome] = by_outcome.get(judgement.outcome, 0.0) + probability
-    found: list[FormatOutcome] = []
-    for format_, by_outcome in shares.items():
-        best = max(by_outcome, key=lambda outcome: by_outcome[outcome])
-        call = next(call for call, _ in calls if (judged := call.judgements.get(format_)) and judged.outcome is best)
-        found.append(FormatOutcome(call.judgements[format_], call.inbound.id, round(by_outcome[best], 6)))
-    return found
 
 
 def _scope(direction: Direction, authority: str) -> str:

@@ -80,7 +80,7 @@ class Confidence(StrEnum):
         return cls.AMBIGUOUS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Link:
     """One candidate cause of an outbound exchange; the candidates of one call sum to 1.
 

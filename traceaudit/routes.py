@@ -42,6 +42,8 @@ def route_of(method: str, path: str) -> str:
 
 
 def _folded(segment: str) -> str:
+    if segment.isdecimal():
+        return "{id}"
     if not segment or segment.isalpha():
         return segment if len(segment) <= _LONGEST_SEGMENT else "{long}"
     if match := _VARIABLE.fullmatch(segment):
@@ -101,21 +103,44 @@ class _Place:
             self.fold()
 
 
+type _Walk = tuple[str, list[tuple[dict[str, int], str]]]
+"""What a route is called, and where each of its segments is counted."""
+
+_WALKS = 4096
+"""Walks that are kept in mind."""
+
+
 class Routes:
     """Learns the routes of a run; ``version`` counts the folds."""
 
     def __init__(self) -> None:
         self._scopes: dict[str, _Place] = {}
+        self._walks: dict[tuple[str, str], _Walk] = {}
+        """Of the present version, what has been walked: there, a value comes once more, which makes nothing vary."""
         self.version = 0
 
     def route(self, scope: str, method: str, path: str) -> str:
         """The route of a request, from which is learned; a scope (an authority, the service) has paths of its own."""
         route = route_of(method, path)
+        if (walked := self._walks.get((scope, route))) is not None:
+            for seen, segment in walked[1]:
+                seen[segment] += 1
+            return walked[0]
+        version = self.version
+        name, counted = self._walk(scope, route)
+        if self.version != version:
+            self._walks.clear()
+        elif len(self._walks) < _WALKS:
+            self._walks[scope, route] = name, counted
+        return name
+
+    def _walk(self, scope: str, route: str) -> _Walk:
         verb, _, shape = route.partition(" ")
         if _GRPC.fullmatch(route):
-            return route
+            return route, []
         place = self._scopes.setdefault(scope, _Place())
         folded: list[str] = []
+        counted: list[tuple[dict[str, int], str]] = []
         for segment in shape.split("/")[1:]:
             value = segment
             if segment and not segment.startswith("{"):
@@ -126,9 +151,11 @@ class Routes:
                         self.version += 1
                 if place.folded:
                     value = NAME
+                else:
+                    counted.append((place.seen, segment))
             folded.append(value)
             place = place.after.setdefault(value, _Place())
-        return "/".join([f"{verb} ", *folded]) if folded else route
+        return "/".join([f"{verb} ", *folded]) if folded else route, counted
 
     def refold(self, scope: str, route: str) -> str:
         """What a route that was given before is called now."""

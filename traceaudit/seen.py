@@ -23,11 +23,15 @@ class Seen:
         self._bits = bytearray(room)  # Pages that nothing was written to take no memory.
         self._mask = room * 8 - 1
 
-    def add(self, name: str) -> None:
-        """Remembers it."""
-        bits, mask = self._bits, self._mask
+    def add(self, name: str) -> bool:
+        """Remembers it; whether it was there before, or looks like it."""
+        bits, mask, there = self._bits, self._mask, True
         for place in _PLACES(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()):
-            bits[(place & mask) >> 3] |= 1 << (place & 7)
+            at, bit = (place & mask) >> 3, 1 << (place & 7)
+            if not bits[at] & bit:
+                there = False
+                bits[at] |= bit
+        return there
 
     def __contains__(self, name: str) -> bool:
         """Whether it was added, or looks like it."""

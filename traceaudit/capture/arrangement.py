@@ -1,39 +1,44 @@
 """Finds out whether a log is nearly in the order of time, so that it can be audited while it is read.
 
-Theory of operation. A first look takes every line's start from its bytes alone, without reading it as JSON, and keeps
-of each block of lines the first and the last start. From these follows, for the end of each block, how early the lines
+Theory of operation. A first look takes the starts from the bytes alone, without reading JSON, and keeps of each block
+of lines the first and the last. From these follows, for the end of each block, how early the lines
 behind it begin at the earliest: everything before that moment can be given on. An exported run is in order to the line;
-a log that is written when exchanges end is off by a few. Where more would have to be held than :data:`HELD`, or a line
-could be read in two ways, there is no arrangement, and the log has to be sorted.
+a log that is written when exchanges end is off by a few. Where more would have to be held than :data:`HELD`, or a
+start may be hidden, there is no arrangement, and the log has to be sorted.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import attrgetter
+from typing import BinaryIO, NamedTuple
 
 from traceaudit.capture.exchange_log import RunTimes, read
 from traceaudit.capture.replay import in_order
 from traceaudit.exchange import Exchange
 
-BLOCK_LINES = 512
 BLOCK = 512 * 1024
-"""Bytes from which on a block is full; one line may be larger."""
+"""Bytes of a block; it ends with a line."""
 
 HELD = 2 * 1024 * 1024
 """Bytes of lines that are held back at most."""
 
-_STARTED = re.compile(rb'"started_ns"[ \t]*:[ \t]*(\d{1,19})(?!\d)')
+_STARTED = re.compile(rb'"started_ns"[ \t\r]*:[ \t\r]*(\d{1,4000})')
+"""A number has more digits than its first 4,000 only where it is out of all range."""
+
 _ESCAPED = re.compile(rb"\\u00(?:5[Ff]|6[145Ee]|7[234])")
 """A letter of `started_ns`, written in such a way that it is not seen."""
 
 _STARTED_NS = attrgetter("started_ns")
 _NEVER = 2**63
 """Later than every time there is: what follows the last line begins never."""
+
+
+type Step = Callable[[int], None]
 
 
 class ChangedError(OSError):
@@ -48,12 +53,11 @@ class Cut:
     before_ns: int
 
 
-@dataclass(slots=True)
-class _Block:
-    lines: int = 0
-    bytes: int = 0
-    first_ns: int = _NEVER
-    last_ns: int = -1
+class _Block(NamedTuple):
+    lines: int
+    bytes: int
+    first_ns: int
+    last_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,50 +75,48 @@ class Arrangement:
         return self.cuts[-1].lines if self.cuts else 0
 
 
-def arrangement(lines: Iterable[bytes], *, block_lines: int = BLOCK_LINES, held: int = HELD) -> Arrangement | None:
-    """How a log may be read in the order of time; ``None``: not without sorting it."""
-    exchanges = 0
-    blocks = [block := _Block()]
+def arrangement(
+    file: BinaryIO, *, block: int = BLOCK, held: int = HELD, step: Step | None = None
+) -> Arrangement | None:
+    """How a log may be read in the order of time; ``None``: not without sorting it.
+
+    ``block`` and ``held`` are bytes; ``step`` hears of the lines of each block.
+    """
+    blocks: list[_Block] = []
     times: list[RunTimes] = []
-    for line in lines:
-        if b'"run"' in line:
-            read_ = list(read([line]))
-            times += [each for each in read_ if isinstance(each, RunTimes)]
-            started_ns = next((each.started_ns for each in read_ if isinstance(each, Exchange)), _NEVER)
-        elif (seen_ns := _started_ns(line)) is not None:
-            started_ns = seen_ns
-        else:
+    exchanges = 0
+    while text := file.read(block):
+        text += file.readline()
+        starts = _starts(text)
+        if starts is None:
             return None
-        if block.bytes >= BLOCK or block.lines >= block_lines:
-            blocks.append(block := _Block())
-        block.lines += 1
-        block.bytes += len(line)
-        block.first_ns = min(block.first_ns, started_ns)
-        if started_ns < _NEVER:
-            exchanges += 1
-            block.last_ns = max(block.last_ns, started_ns)
+        if b'"run"' in text:
+            for line in text.split(b"\n"):
+                if b'"run"' in line:
+                    times += [each for each in read([line]) if isinstance(each, RunTimes)]
+        lines = text.count(b"\n") + (not text.endswith(b"\n"))
+        blocks.append(_Block(lines, len(text), min(starts, default=_NEVER), max(starts, default=-1)))
+        exchanges += len(starts)
+        if step is not None:
+            step(lines)
     cuts = _cuts(blocks)
     return None if _most_held(blocks, cuts) > held else Arrangement(cuts, times, exchanges)
 
 
-def _started_ns(line: bytes) -> int | None:
-    """The start of the exchange that a line tells, if it tells one; ``None``: that cannot be seen so easily.
+def _starts(text: bytes) -> list[int] | None:
+    """Every number that may be the start of an exchange in these lines; ``None``: there may be more.
 
-    A key may be written with escapes, may come twice, may stand in an object within the line: one that is written
-    plainly, and once, is the one that counts if any does.
+    A start is a whole number behind its key, and the key may be written with escapes, which are not looked for. One
+    that is no exchange's (a run's, one in an object within) only makes the lines before it be held a little longer.
     """
-    if b"\\u00" in line and _ESCAPED.search(line):
+    if _ESCAPED.search(text):
         return None
-    there = line.count(b'"started_ns"')
-    if there == 0:
-        return _NEVER  # No exchange, whatever else it is.
-    found = _STARTED.search(line)
-    return int(found[1]) if found is not None and there == 1 else None
+    return [int(number) for number in _STARTED.findall(text)]
 
 
 def _cuts(blocks: list[_Block]) -> list[Cut]:
     lines = accumulate(block.lines for block in blocks)
-    later = [_NEVER, *accumulate((block.first_ns for block in reversed(blocks[1:])), min)]
+    later = [_NEVER, *accumulate((block.first_ns for block in reversed(blocks[1:])), min)] if blocks else []
     return [Cut(*each) for each in zip(lines, reversed(later), strict=True)]
 
 

@@ -104,7 +104,7 @@ class Recording:
         if _source(file) is not Source.EXCHANGE_LOG:
             return False
         with progress(f"reading {name}") as step:
-            arranged = arrangement(_stepping(file, step))
+            arranged = arrangement(file, step=step)
         if arranged is None:
             file.seek(0)
             return False
@@ -175,11 +175,10 @@ class Recording:
 
         def fresh(found: Iterable[tuple[int, Exchange]]) -> Iterator[tuple[int, Exchange]]:
             for number, each in found:
-                if each.id in seen and (on_its_way.holds(each.id) or self.written(each.id)):
+                if seen.add(each.id) and (on_its_way.holds(each.id) or self.written(each.id)):
                     self._complain_of_twice(name, number, each)
-                    continue
-                seen.add(each.id)
-                yield number, each
+                else:
+                    yield number, each
 
         with path.open("rb", buffering=HEAD) as file:
             lines = islice(file, arranged.lines)

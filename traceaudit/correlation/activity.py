@@ -75,6 +75,10 @@ class Activity:
         """The requests that may have caused a call made now: those in flight, then those that ended a moment ago."""
         return [*self.in_flight.values(), *self.ended]
 
+    def may_cause(self, inbound: Inbound) -> bool:
+        """Whether a request is one of those candidates, as long as it is known at all."""
+        return inbound.ended_ns is None or inbound.ended_ns + self.grace_ns >= self.now_ns
+
     @property
     def now_ns(self) -> int:
         """The time to which things have advanced; 0 before the first."""

@@ -133,10 +133,12 @@ def attribute(
     evidence: dict[str, object] = {"formats": [format_.value for format_ in named], "carried_by": len(common)}
     if len(common) == 1:
         (inbound,) = common.values()
-        if (present := activity.candidates()) and not any(each is inbound for each in present):
-            causes = _shared(edge, present, LATE, activity)
-            stale = tuple(cause if cause.inbound else Cause(inbound, cause.probability) for cause in causes)
-            return Attribution(stale, method, evidence | {"others_in_flight": len(present)}, stale=True)
+        if not activity.may_cause(inbound):
+            identifiers.named(inbound)
+            if present := activity.candidates():
+                causes = _shared(edge, present, LATE, activity)
+                stale = tuple(cause if cause.inbound else Cause(inbound, cause.probability) for cause in causes)
+                return Attribution(stale, method, evidence | {"others_in_flight": len(present)}, stale=True)
         return Attribution((Cause(inbound, SURVIVED), Cause(None, 1 - SURVIVED)), method, evidence)
     live = [inbound for inbound in common.values() if inbound.ended_ns is None] or list(common.values())
     return Attribution(_shared(edge, live, 1 - SURVIVED, activity), method, evidence | {"in_flight": len(live)})
