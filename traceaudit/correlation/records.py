@@ -65,7 +65,7 @@ class Settings:
     """How long after its response a request may still cause calls."""
     rounds: int = 12
     """The most rounds of learning on a window once it is clear whether calls after the response are a habit."""
-    visits: int = 100
+    visits: int = 50
     """How often each witness reconsiders a call that is in doubt."""
-    effort: int = 60
+    effort: int = 24
     """The most such reconsiderations per request, on average; the rest of the doubt stays."""

@@ -26,8 +26,11 @@ from traceaudit.correlation.inference.joins import Joins
 from traceaudit.correlation.inference.order import Order
 from traceaudit.correlation.inference.timeline import NEVER, UNCAUSED, Timeline, Vocabulary
 
-START, REPLIED = 0, 1
-"""Sources, what an output may react to: these two, then 2 + 2·edge (a call began) and 3 + 2·edge (a call ended)."""
+JOINED, START, REPLIED = -1, 0, 1
+"""Sources, what an output may react to: these, then 2 + 2·edge (a call began) and 3 + 2·edge (a call ended).
+
+``JOINED`` is the end of the last of several calls, when none is left running.
+"""
 
 ANSWER, NOTHING = 0, 1
 """Outputs: the response, "nothing more comes", then 2 + edge (a call on that edge)."""
@@ -43,6 +46,8 @@ type Configuration = tuple[int, ...]
 
 type Kernel = tuple[float, list[float]]
 """Weight of a source for an output, and the density of the gap between them, per unit of log time."""
+
+NO_KERNELS: dict[int, Kernel] = {}
 
 type Step = tuple[int, int, int, bool, int, list[tuple[int, int]]]
 """One output: state and last output before it, the output, are calls unanswered, its time, (source, time) of events."""
@@ -92,6 +97,7 @@ class Behaviour:
         self.joins = Joins()
         self.order = Order()
         self._kernels: dict[tuple[int, int, int], Kernel] = {}
+        self._by_output: dict[tuple[int, int], dict[int, Kernel]] = {}
         self._past = _Counts()
         self._counts = _Counts()
         self._structure: dict[tuple[int, int, int, int, bool], float] = {}
@@ -114,6 +120,7 @@ class Behaviour:
         self.joins = other.joins.copy()
         self.order = other.order.copy()
         self._kernels = dict(other._kernels)
+        self._index()
         self._past, self._counts = other._past, other._counts
         self._structure = {}
         self._states, self._contents, self._moves = other._states, other._contents, other._moves
@@ -132,6 +139,7 @@ class Behaviour:
             ended, sibling = divmod(source - 2 * routes, edges)
             for route in range(routes):
                 self._kernels.setdefault((route, 2 + 2 * sibling + ended, 2 + edge), kernel)
+        self._index()
         for edge, rate in background.items():
             self.background.setdefault(edge, rate)
 
@@ -154,7 +162,7 @@ class Behaviour:
 
     def _scored(self, timeline: Timeline, request: int, steps: list[Step]) -> float:
         route, tick = timeline.route[request], timeline.tick_ns
-        kernels, structure, unseen, log = self._kernels, self._structure, self._unseen, math.log
+        by_output, structure, unseen, log = self._by_output, self._structure, self._unseen, math.log
         total = 0.0
         for state, last, output, waiting, now, sources in steps:
             key = (route, state, last, output, waiting)
@@ -165,8 +173,9 @@ class Behaviour:
             if output == NOTHING:
                 continue
             summed = weights = 0.0
+            kernels = by_output.get((route, output), NO_KERNELS)
             for source, time in sources:
-                weight, density = kernels.get((route, source, output), unseen)
+                weight, density = kernels.get(source, unseen)
                 gap = now - time + tick
                 position = int((log(gap) - LOWEST) / BIN)
                 weights += weight
@@ -197,9 +206,16 @@ class Behaviour:
             key: (max(1e-4, sum(histogram) / counts.offered[key]), smoothed(histogram))
             for key, histogram in counts.gaps.items()
         }
+        self._index()
         most = timeline.most_uncaused()
         for edge in set(timeline.edge):
             self.background[edge] = min((counts.uncaused[edge] + 0.5) / counts.span_ns, most[edge])
+
+    def _index(self) -> None:
+        """Puts kernels where scoring looks for them."""
+        self._by_output = {}
+        for (route, source, output), kernel in self._kernels.items():
+            self._by_output.setdefault((route, output), {})[source] = kernel
 
     def remember(self) -> None:
         """Ends a window: what was learned so far counts half in the next."""
@@ -282,6 +298,8 @@ class Behaviour:
                             ended[source] = end
             if ended:
                 sources += ended.items()
+                if not running and len(ended) > 1:
+                    sources.append((JOINED, max(ended.values())))
             if began is not None:
                 sources.append(began)
             return sources

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 BIN = 0.12
 """Width of a bin in natural logarithms: 12 % of the gap."""
@@ -28,6 +29,9 @@ BROAD_COUNT = 2.0
 
 EVEN_LEAST = 0.001
 """The evenly spread share never falls below this, however many observations there are."""
+
+NOTHING = 0.02
+"""So small a part of one observation shows nothing."""
 
 WIDE, WIDE_LEAST = 1.0, 0.01
 """At least this share reaches out by factors of e from what was seen: a slow reaction is slow by a factor."""
@@ -47,7 +51,7 @@ def smoothed(histogram: Sequence[float]) -> list[float]:
     """
     total = sum(histogram)
     broad = 1.0 / (BINS * BIN)
-    if total <= 0.0:
+    if total <= NOTHING:
         return [broad] * BINS
     width = max(0.6, 0.9 * _spread(histogram, total) * (total + 1.0) ** -0.2)
     near, far = _blurred(histogram, width), _blurred(histogram, max(2 * width, WIDE / BIN))
@@ -62,15 +66,25 @@ def smoothed(histogram: Sequence[float]) -> list[float]:
 
 def _blurred(histogram: Sequence[float], width: float) -> list[float]:
     """The histogram under a Gaussian kernel of a width in bins."""
-    reach = math.ceil(3 * width)
-    kernel = [math.exp(-0.5 * (offset / width) ** 2) for offset in range(reach + 1)]
-    scale = 1.0 / (kernel[0] + 2.0 * sum(kernel[1:]))
-    density = [0.0] * BINS
+    reach, kernel = _kernel(max(1, round(width * 20)))
+    padded = [0.0] * (BINS + 2 * reach)
     for position, count in enumerate(histogram):
         if count > 0.0:
-            for other in range(max(0, position - reach), min(BINS, position + reach + 1)):
-                density[other] += count * scale * kernel[abs(other - position)]
-    return density
+            end = position + 2 * reach + 1
+            padded[position:end] = [
+                before + count * share for before, share in zip(padded[position:end], kernel, strict=True)
+            ]
+    return padded[reach : reach + BINS]
+
+
+@cache
+def _kernel(twentieths: int) -> tuple[int, list[float]]:
+    """How far a Gaussian kernel reaches to either side, and the kernel; its width is in twentieths of a bin."""
+    width = twentieths / 20
+    reach = math.ceil(3 * width)
+    kernel = [math.exp(-0.5 * (offset / width) ** 2) for offset in range(-reach, reach + 1)]
+    total = sum(kernel)
+    return reach, [each / total for each in kernel]
 
 
 def _spread(histogram: Sequence[float], total: float) -> float:

@@ -16,6 +16,9 @@ from traceaudit.correlation.inference.triggering import Trigger
 NEIGHBOURS = 3
 """Swaps reach this many calls of the same edge ahead and back."""
 
+BESIDE = 6
+"""Requests exchange calls with this many that started before and after them."""
+
 LONGEST_BRANCH = 12
 """A branch is followed over this many calls."""
 
@@ -35,6 +38,7 @@ class Proposals:
             self.cumulative.append(list(accumulate(self.weights[-1])))
         self.neighbours = _neighbours(timeline)
         self.following = _following(triggers)
+        self.beside = _beside(timeline)
         self.started: list[list[int]] = [[] for _ in timeline.requests]
         for call, (likely, _) in enumerate(triggers):
             for reference, weight in likely:
@@ -44,6 +48,21 @@ class Proposals:
                     and (not self.started[reference] or self.started[reference][-1] != call)
                 ):
                     self.started[reference].append(call)
+
+
+def _beside(timeline: Timeline) -> list[tuple[int, ...]]:
+    """Per request those that started just before and after it and were there when it was."""
+    found: list[tuple[int, ...]] = []
+    for request, (start, end) in enumerate(zip(timeline.start, timeline.end, strict=True)):
+        before = range(max(0, request - BESIDE), request)
+        after = range(request + 1, min(len(timeline.start), request + 1 + BESIDE))
+        found.append(
+            tuple(
+                [other for other in before if timeline.end[other] >= start]
+                + [other for other in after if timeline.start[other] <= end]
+            )
+        )
+    return found
 
 
 def _neighbours(timeline: Timeline) -> list[tuple[int, ...]]:

@@ -21,7 +21,7 @@ from random import Random
 
 from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
 from traceaudit.correlation.inference.proposals import Proposals
-from traceaudit.correlation.inference.sampler import Chain
+from traceaudit.correlation.inference.sampler import Chain, Pair
 from traceaudit.correlation.inference.timeline import UNCAUSED, UNDECIDED, Stimulus, Timeline
 from traceaudit.correlation.inference.triggering import Trigger, Triggering
 from traceaudit.correlation.records import Settings
@@ -47,6 +47,9 @@ CEILING = 0.998
 On generated traffic of many shapes two in a thousand of the calls that both witnesses had put above 0.999 were wrong.
 Times alone suggest; proof under load takes an identifier, the gate or isolation.
 """
+
+SETTLING = 1
+"""Rounds of learning from several explanations each, so that no single one is believed too much."""
 
 NEARBY, CONTAGION = 10, 0.05
 """So many calls before and after share in each other's doubt, to this degree."""
@@ -107,11 +110,14 @@ def _asked(witness: _Witness, settings: Settings) -> Marginals:
     """The witness's probabilities; the effort goes where there is doubt."""
     chain, timeline = witness.chain, witness.timeline
     witness.settle()
+    import os
+    chain.sharpness = float(os.environ.get("SHARP", "1"))
     found: Marginals = [{} for _ in timeline.calls]
     doubtful: set[int] = set()
     for turn in range(15):
         if turn % 5 == 0:
             doubtful |= chain.resplit(range(len(timeline.requests)))
+        witness.exchange(found if turn >= 3 else None, every=turn < 10)
         chain.sweep(chain.undecided, found if turn >= 3 else None)
     doubtful |= {call for call, row in enumerate(found) if row and max(row.values()) < SETTLED * sum(row.values())}
     calls = sorted(doubtful.intersection(chain.undecided))
@@ -120,6 +126,7 @@ def _asked(witness: _Witness, settings: Settings) -> Marginals:
     for visit in range(min(settings.visits, affordable)):
         if visit % 4 == 0:
             chain.resplit(rivals)
+        witness.exchange(found, every=False)
         chain.sweep(calls, found)
     return [_shares(row, timeline.label[call]) for call, row in enumerate(found)]
 
@@ -168,6 +175,8 @@ class _Witness:
         self.before = behaviour
         self.triggering = triggering
         self.taught = 0
+        self.contested: set[Pair] = set()
+        """Pairs of requests that may have each other's calls."""
         self.behaviour = behaviour.believing(late=bool(behaviour.late))
         self.behaviour.seed(triggering.kernels(), triggering.background)
         triggers = triggering.triggers()
@@ -183,9 +192,18 @@ class _Witness:
             if not self.taught:
                 for _ in range(3):
                     self.chain.sweep(self.chain.undecided, None)
+            self.exchange(None, every=True)
+            self.exchange(None, every=False)
             self.chain.resplit(range(len(self.timeline.requests)))
             self.chain.repair(SUSPECT, 10)
             self.taught += 1
+
+    def exchange(self, seen: Marginals | None, *, every: bool) -> None:
+        """Has pairs of requests exchange calls: one pair of every request, or those that were in doubt then."""
+        if every:
+            self.contested |= set(self.chain.exchange(seen))
+        else:
+            self.chain.exchange(seen, contested=sorted(self.contested))
 
     def converge(self, most: int) -> None:
         """Rounds until another one hardly improves the score, or the most allowed."""
@@ -199,13 +217,15 @@ class _Witness:
 
     def settle(self) -> None:
         """Learns once more, from several explanations that are about as good as each other."""
-        worlds = []
-        for _ in range(4):
-            for _ in range(2):
-                self.chain.sweep(self.chain.undecided, None)
-            worlds.append((list(self.chain.calls), list(self.chain.owner)))
-        self.behaviour.learn(self.timeline, worlds)
-        self.chain.relearned()
+        for _ in range(SETTLING):
+            worlds = []
+            for _ in range(4):
+                for _ in range(2):
+                    self.chain.sweep(self.chain.undecided, None)
+                self.chain.resplit(range(len(self.timeline.requests)))
+                worlds.append((list(self.chain.calls), list(self.chain.owner)))
+            self.behaviour.learn(self.timeline, worlds)
+            self.chain.relearned()
 
     def worth(self) -> float:
         """The log score of the explanation, less what calls after the response cost it: they are not the rule."""
