@@ -16,9 +16,11 @@ verdicts that replace the first ones. See :mod:`traceaudit.second_look`.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from traceaudit.correlation import Activity, Attribution, FrozenContexts, Identifiers, Inbound, attribute
 from traceaudit.correlation.correlator import SURVIVED, UNCAUSED, alone_by_times, by_times
@@ -26,6 +28,7 @@ from traceaudit.correlation.records import Call as TimedCall
 from traceaudit.correlation.records import Candidate
 from traceaudit.correlation.telemetry import is_telemetry
 from traceaudit.echo import Echo, echo_of
+from traceaudit.correlation.values import Values
 from traceaudit.exchange import Confidence, Direction, Exchange, Link, Method, Outcome, Severity
 from traceaudit.findings import SEVERAL, WORTH_SAYING, Accusation, Finding, FindingsBook
 from traceaudit.formats import Context, Format, Malformed, read
@@ -72,6 +75,7 @@ class Audit:
         self._second: SecondLook | None = None
         if self._settings.infer:
             self._second = SecondLook(self._inbound_now, self._edge_now, self._activity.uncaused.share)
+        self._values = Values()
         self._by_times: Counter[str] = Counter()
         self.linked = 0
         """Calls whose cause is known (a request, at 0.95 or more)."""
@@ -171,7 +175,8 @@ class Audit:
                 self._second.call(TimedCall(outbound.id, key, outbound.started_ns, None, None), None)
             return Verdict(outbound.id, [], [], None, [])
         else:
-            attribution = attribute(key, sent, self._identifiers, self._activity)
+            valued = partial(self._values.match, outbound)
+            attribution = attribute(key, sent, self._identifiers, self._activity, valued)
         participant = self._participant()
         calls = self._calls(attribution, outbound, sent, participant)
         frozen = self._is_frozen(key, calls, attribution)
@@ -181,6 +186,7 @@ class Audit:
         for cause in attribution.causes:
             if cause.inbound is not None:
                 self._activity.learn(key, cause.inbound, cause.probability)
+        self._check_values(outbound, attribution)
         hold = self._second is not None and attribution.several_by_presence
         verdict = self._verdict(outbound, route, attribution, calls, frozen=frozen, open_=hold)
         if verdict.edge is not None:
@@ -188,7 +194,8 @@ class Audit:
             self._watch_kind(calls[0][0])
         if self._second is not None:
             held = Held(outbound, sent, route, attribution, participant, verdict.accusations) if hold else None
-            timed = TimedCall(outbound.id, key, outbound.started_ns, None, _known(verdict.links[0]))
+            known, hint = _known(verdict.links[0]), _hint(attribution)
+            timed = TimedCall(outbound.id, key, outbound.started_ns, None, known, hint)
             self._second.call(timed, held)
             self._keep()
         return verdict
@@ -201,10 +208,18 @@ class Audit:
         edge = self.findings.edge(inbound.route, outbound.authority, route)
         self.linked += 1
         self._copied += echo.copied
+        self._values.check(outbound, inbound, self._activity.candidates)
         if self._second is not None:
             self._second.call(TimedCall(outbound.id, key, outbound.started_ns, None, (inbound.id,)), None)
             self._keep()
         return Verdict(outbound.id, echo.links(outbound.id), echo.outcomes(), edge, [])
+
+    def _check_values(self, outbound: Exchange, attribution: Attribution) -> None:
+        """Where an identifier has told the cause, a distinctive value should have told the same."""
+        cause = attribution.causes[0]
+        identified = attribution.method in (Method.TRACE_ID, Method.REQUEST_ID)
+        if identified and cause.inbound is not None and Confidence.of(cause.probability) is Confidence.PROVEN:
+            self._values.check(outbound, cause.inbound, self._activity.candidates)
 
     def _verdict(
         self,
@@ -404,8 +419,15 @@ def _alone(look: Look, answers: Mapping[str, Sequence[Candidate]]) -> dict[str, 
 
 def _known(chosen: Link) -> tuple[str | None] | None:
     """The cause of a call, where something stronger than times has told it."""
-    proven = Confidence.of(chosen.probability) is Confidence.PROVEN and chosen.method is not Method.TIMING
+    weak = chosen.method in (Method.TIMING, Method.VALUE)
+    proven = Confidence.of(chosen.probability) is Confidence.PROVEN and not weak
     return (chosen.inbound_id,) if proven else None
+
+
+def _hint(attribution: Attribution) -> tuple[str, float] | None:
+    """What a distinctive value says, for those who ask times."""
+    match = attribution.match
+    return None if match is None else (match.inbound.id, math.log(match.probability / (1 - match.probability)))
 
 
 def _nobody(_: Context) -> None:

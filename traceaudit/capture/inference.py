@@ -54,7 +54,9 @@ def packed_window(window: Window) -> bytes:
     return _packed(
         {
             "requests": [(each.id, each.route, each.started_ns, each.ended_ns) for each in window.requests],
-            "calls": [(each.id, each.edge, each.started_ns, each.ended_ns, each.known) for each in window.calls],
+            "calls": [
+                (each.id, each.edge, each.started_ns, each.ended_ns, each.known, each.hint) for each in window.calls
+            ],
             "asked": sorted(window.asked),
         }
     )
@@ -73,8 +75,8 @@ def _unpacked_window(packed: bytes) -> Window:
     return Window(
         tuple(Request(*each) for each in found["requests"]),
         tuple(
-            Call(id_, edge, started_ns, ended_ns, None if known is None else (known[0],))
-            for id_, edge, started_ns, ended_ns, known in found["calls"]
+            Call(id_, edge, started_ns, ended_ns, None if known is None else (known[0],), hint and (hint[0], hint[1]))
+            for id_, edge, started_ns, ended_ns, known, hint in found["calls"]
         ),
         frozenset(found["asked"]),
     )

@@ -7,12 +7,13 @@ route make such calls. What is left over is that nothing did: a poller, a ticker
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from traceaudit.correlation.activity import Activity
 from traceaudit.correlation.identifiers import Contexts, Identifiers, Inbound
 from traceaudit.correlation.records import Candidate
+from traceaudit.correlation.values import Match
 from traceaudit.exchange import Link, Method
 from traceaudit.formats import Context, Format
 
@@ -65,6 +66,8 @@ class Attribution:
     method: Method
     evidence: Mapping[str, object]
     kind: int | None = None
+    match: Match | None = None
+    """What a distinctive value has told."""
     stale: bool = False
     """The identifiers are those of a request that is long over, and others may have made the call with them."""
 
@@ -76,7 +79,7 @@ class Attribution:
     @property
     def several_by_presence(self) -> bool:
         """Whether nothing but presence has spoken, and for more than one request."""
-        return self.kind is not None and self.method is Method.TIMING
+        return self.kind is not None and self.method is not Method.ISOLATED
 
     def doubted(self) -> Attribution:
         """The shares of a stale attribution once its context has been found frozen: likelier one of the others."""
@@ -117,12 +120,16 @@ def attribute(
     sent: Contexts,
     identifiers: Identifiers,
     activity: Activity,
+    valued: Callable[[Sequence[Inbound]], Match | None] = lambda _: None,
 ) -> Attribution:
-    """The candidates of a call that starts now on this edge, carrying these contexts."""
+    """The candidates of a call that starts now on this edge, carrying these contexts.
+
+    ``valued`` finds the one of several candidates that a distinctive value speaks for.
+    """
     named = _named(sent, identifiers)
     if not named:
         activity.uncaused.count(edge, activity.kind, activity.now_ns)
-        return _by_presence(edge, activity)
+        return _by_presence(edge, activity, valued)
     activity.uncaused.count_identified(edge)
     common = _common(list(named.values()))
     if not common:
@@ -184,7 +191,7 @@ def _mixed(edge: str, named: dict[Format, dict[str, Inbound]], activity: Activit
     return Attribution(_shared(edge, live, 1 - SURVIVED, activity), Method.TRACE_ID, evidence)
 
 
-def _by_presence(edge: str, activity: Activity) -> Attribution:
+def _by_presence(edge: str, activity: Activity, valued: Callable[[Sequence[Inbound]], Match | None]) -> Attribution:
     """No identifier survived: whoever was there may have caused it, or nothing did."""
     kind = activity.kind
     candidates = activity.candidates()
@@ -197,7 +204,20 @@ def _by_presence(edge: str, activity: Activity) -> Attribution:
         "ended_recently": len(candidates) - len(activity.in_flight),
         **activity.numbers(edge),
     }
-    return Attribution(_shared(edge, candidates, nothing, activity), method, evidence, kind)
+    causes = _shared(edge, candidates, nothing, activity)
+    match = valued(candidates) if len(candidates) > 1 else None
+    if match is not None:
+        own, rest = (1 - nothing) * match.probability, (1 - nothing) * (1 - match.probability)
+        others = [each for each in causes if each.inbound is not None and each.inbound is not match.inbound]
+        total = sum(each.probability for each in others)
+        causes = (
+            Cause(match.inbound, own, match.evidence),
+            *(Cause(each.inbound, rest * each.probability / total) for each in others),
+            Cause(None, nothing),
+        )
+        causes = tuple(sorted(causes, key=lambda cause: -cause.probability))
+        return Attribution(causes, Method.VALUE, evidence, kind, match=match)
+    return Attribution(causes, method, evidence, kind)
 
 
 def by_times(
@@ -223,7 +243,14 @@ def by_times(
     ]
     causes += [Cause(inbound, (1 - nothing) * doubt / len(others)) for inbound in others]
     ranked = tuple(sorted([*causes, Cause(None, nothing)], key=lambda cause: -cause.probability))
-    return replace(presence, causes=ranked)
+    match, best = presence.match, ranked[0].inbound
+    if match is not None:
+        ranked = tuple(
+            replace(each, evidence={**each.evidence, **match.evidence}) if each.inbound is match.inbound else each
+            for each in ranked
+        )
+    agreed = match is not None and best is match.inbound
+    return replace(presence, causes=ranked, method=Method.VALUE if agreed else Method.TIMING)
 
 
 def alone_by_times(answers: Sequence[Sequence[Candidate]], share: float) -> list[float]:

@@ -40,6 +40,8 @@ class Inbound:
     ended_ns: int | None = None
     keys: tuple[_Key, ...] = ()
     """What it is found by among the identifiers, as long as these remember it."""
+    tokens: dict[int, str] | None = None
+    """Its distinctive values, once somebody has asked for them; see :mod:`traceaudit.correlation.values`."""
 
     @property
     def id(self) -> str:

@@ -31,6 +31,8 @@ class Call:
     started_ns: int
     ended_ns: int | None = None
     known: tuple[str | None] | None = None
+    hint: tuple[str, float] | None = None
+    """A request for which something else than time speaks, and with which log odds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class Windows:
         """A call was answered; one that was let go already is ignored."""
         if id in self.calls:
             call = self.calls[id]
-            self.calls[id] = Call(id, call.edge, call.started_ns, ended_ns, call.known)
+            self.calls[id] = Call(id, call.edge, call.started_ns, ended_ns, call.known, call.hint)
         self._tick(ended_ns)
 
     def finish(self) -> None:

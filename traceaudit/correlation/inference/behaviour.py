@@ -151,6 +151,8 @@ class Behaviour:
         opinions = self.joins.score(timeline, request, configuration) + self.order.score(
             timeline, request, configuration
         )
+        if timeline.hints:
+            opinions += sum(_hinted(timeline, request, call) for call in configuration)
         return self._scored(timeline, request, history) + opinions
 
     def extension(self, timeline: Timeline, request: int, configuration: Configuration, call: int) -> float:
@@ -158,7 +160,8 @@ class Behaviour:
         if timeline.call_start[call] < timeline.start[request]:
             return -math.inf
         steps = self._history(timeline, request, (*configuration, call))
-        return self._scored(timeline, request, [step for step in steps if step[2] > NOTHING][-1:])
+        last = [step for step in steps if step[2] > NOTHING][-1:]
+        return self._scored(timeline, request, last) + _hinted(timeline, request, call)
 
     def _scored(self, timeline: Timeline, request: int, steps: list[Step]) -> float:
         route, tick = timeline.route[request], timeline.tick_ns
@@ -337,3 +340,9 @@ class Behaviour:
                 self._contents.append(content)
             self._moves[state, edge] = found
         return found
+
+
+def _hinted(timeline: Timeline, request: int, call: int) -> float:
+    """The log odds that something else than time gives for the call being the request's."""
+    hinted, odds = timeline.hints.get(call, (None, 0.0))
+    return odds if hinted == request else 0.0

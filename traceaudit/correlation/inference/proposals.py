@@ -30,8 +30,11 @@ class Proposals:
         self.events: list[list[int | None]] = []
         self.weights: list[list[float]] = []
         self.cumulative: list[list[float]] = []
-        for likely, idle in triggers:
+        for call, (likely, idle) in enumerate(triggers):
             best = sorted(likely, key=lambda trigger: -trigger[1])[:10]
+            if call in timeline.hints:
+                hinted = timeline.hints[call][0]
+                best = [*(trigger for trigger in best if trigger[0] != hinted), (hinted, 0.5)]
             share = 0.02 / (len(best) + 1)
             self.events.append([reference for reference, _ in best] + [None])
             self.weights.append([math.sqrt(weight) + share for _, weight in best] + [math.sqrt(idle) + share])

@@ -231,8 +231,8 @@ class Chain:
         weights = [math.exp(self.sharpness * (sum(scores) - best)) for _, _, scores in found]
         total = sum(weights)
         shares = dict.fromkeys(sorted(moving), 0.0)
-        for (hand, _, _), weight in zip(found, weights, strict=True):
-            for call in hand:
+        for way, weight in zip(found, weights, strict=True):
+            for call in way[0]:
                 if call in shares:
                     shares[call] += weight / total
         cumulative = list(accumulate(weight / total for weight in weights))
@@ -254,7 +254,12 @@ class Chain:
         after = sum(call in near for call in hands[1])
         if not after or old_odds == -math.inf:
             return ()
-        gain = self.sharpness * (sum(scores) - self._scores[first] - self._scores[second]) + old_odds - odds + math.log(after / before)
+        gain = (
+            self.sharpness * (sum(scores) - self._scores[first] - self._scores[second])
+            + old_odds
+            - odds
+            + math.log(after / before)
+        )
         changed = tuple(set(held) ^ set(hands[0])) if gain > NEGLIGIBLE else ()
         if gain < 0.0 and self._random.random() >= math.exp(max(-700.0, gain)):
             return changed

@@ -64,6 +64,12 @@ class Timeline:
         self.call_end = [NEVER if call.ended_ns is None else max(call.started_ns, call.ended_ns) for call in self.calls]
         numbers = {request.id: number for number, request in enumerate(self.requests)}
         self.label = [_label(call, numbers) for call in self.calls]
+        self.hints = {
+            number: (numbers[call.hint[0]], call.hint[1])
+            for number, call in enumerate(self.calls)
+            if call.hint is not None and call.hint[0] in numbers
+        }
+        """Calls for which something else than time speaks: the request, and with which log odds."""
         self.turn = _turns(self.route)
         self.call_turn = _turns(self.edge)
         self.tick_ns = float(max(1000, self._resolution()))
