@@ -15,10 +15,11 @@ from dataclasses import replace
 
 from correlation_generator import SHAPES, Shape, Traffic, generate
 
-from traceaudit.audit import Audit, AuditSettings, Verdict
+from traceaudit.audit import Audit, AuditSettings
 from traceaudit.capture.replay import moments
 from traceaudit.correlation.inference import Call, Decider, Request
 from traceaudit.exchange import Confidence, Direction, Exchange, Header
+from traceaudit.verdicts import Verdict
 
 IDLE_NS = 30_000_000_000
 

@@ -9,9 +9,10 @@ import pytest
 
 from tests.rules.calls import TRACE, call
 from tests.rules.cases import CASES
-from traceaudit.audit import Audit, AuditSettings, Verdict, went_on
+from traceaudit.audit import Audit, AuditSettings
 from traceaudit.exchange import Confidence, Direction, Exchange, Header, Severity
 from traceaudit.rules import RULES, select
+from traceaudit.verdicts import Verdict, went_on
 
 MS = 1_000_000
 IDLE_MS = 60_000

@@ -27,17 +27,18 @@ from traceaudit.correlation.correlator import SURVIVED, UNCAUSED, alone_by_times
 from traceaudit.correlation.records import Call as TimedCall
 from traceaudit.correlation.records import Candidate
 from traceaudit.correlation.telemetry import is_telemetry
-from traceaudit.echo import Echo, echo_of
 from traceaudit.correlation.values import Values
+from traceaudit.echo import Echo, echo_of
 from traceaudit.exchange import Confidence, Direction, Exchange, Link, Method, Outcome, Severity
-from traceaudit.findings import SEVERAL, WORTH_SAYING, Accusation, Finding, FindingsBook
+from traceaudit.findings import SEVERAL, Accusation, Finding, FindingsBook
 from traceaudit.formats import Context, Format, Malformed, read
+from traceaudit.judging import accusations
 from traceaudit.outcomes import Contexts, judge
 from traceaudit.routes import Routes, route_of
-from traceaudit.rules import RULES, Call, Rule, Violation, tp022_context_frozen
+from traceaudit.rules import RULES, Call, Rule
 from traceaudit.second_look import Held, Look, SecondLook
 from traceaudit.verdicts import Revision, Verdict, outcomes, went_on
-from traceaudit.weighing import INSTEAD_OF_FROZEN, edge_key, settle
+from traceaudit.weighing import edge_key, settle
 
 __all__ = ["DEFAULT_REQUIRE", "Audit", "AuditSettings", "Revision", "Verdict", "went_on"]
 
@@ -239,8 +240,8 @@ class Audit:
         likely = [cause.inbound for cause in attribution.causes if cause.probability >= 0.05 * chosen.probability]
         routes = sorted({self._inbound_now(inbound.route) for inbound in likely if inbound is not None})
         edge = self.findings.edge(SEVERAL.join(routes), outbound.authority, route)
-        accusations = self._accusations(calls, attribution, frozen, former)
-        made = [(self.findings.add(edge, each, open_=open_), each) for each in accusations]
+        accused = accusations(self._settings.rules, calls, attribution, frozen=frozen, former=former)
+        made = [(self.findings.add(edge, each, open_=open_), each) for each in accused]
         return Verdict(outbound.id, links, outcomes(calls), edge, made)
 
     # --- once more ----------------------------------------------------------------------------------------------------
@@ -356,47 +357,6 @@ class Audit:
         }
         seen = [self._frozen.see(edge, trace_id, requests) for trace_id in sorted(foreign)]  # each is to be counted
         return any(seen)
-
-    def _broken(self, call: Call, frozen: bool) -> Iterator[tuple[Rule, Violation]]:
-        """The rules that a call breaks if its cause is the one supposed."""
-        if went_on(call):
-            return
-        for rule in self._settings.rules:
-            if frozen and rule.code in INSTEAD_OF_FROZEN:
-                continue
-            check = tp022_context_frozen.frozen if frozen and rule is tp022_context_frozen.RULE else rule.check
-            if (violation := check(call)) is not None:
-                yield rule, violation
-
-    def _accusations(
-        self,
-        calls: list[tuple[Call, float]],
-        attribution: Attribution,
-        frozen: bool,
-        former: list[tuple[Finding, Accusation]] | None,
-    ) -> Iterator[Accusation]:
-        """What the call is accused of; ``former``: what it was at first, by presence alone, if that is known."""
-        caused = sum(probability for _, probability in calls)
-        anyway = None if former is None else {each.rule.code: each.given_caused for _, each in former}
-        broken: dict[str, tuple[Rule, Violation, Call, float]] = {}
-        for call, probability in calls:
-            for rule, violation in self._broken(call, frozen):
-                _, said, likeliest, so_far = broken.get(rule.code, (rule, violation, call, 0.0))
-                broken[rule.code] = (rule, said, likeliest, so_far + probability)
-        for rule, violation, call, probability in broken.values():
-            if probability >= WORTH_SAYING:
-                yield Accusation(
-                    rule,
-                    violation,
-                    call.outbound.id,
-                    call.inbound.id,
-                    call.outbound.started_ns,
-                    probability,
-                    probability / caused,
-                    attribution.kind,
-                    0.0 if anyway is None else attribution.alone,
-                    1.0 if anyway is None else anyway.get(rule.code, 0.0),
-                )
 
 
 def _scope(direction: Direction, authority: str) -> str:

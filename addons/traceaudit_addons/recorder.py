@@ -16,10 +16,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from mitmproxy.connection import Address, Client
 from mitmproxy.http import HTTPFlow
 
-from traceaudit.audit import Audit, Verdict
+from traceaudit.audit import Audit
 from traceaudit.exchange import Direction, Exchange, Header
 from traceaudit.formats import Format
 from traceaudit.store.writer import AuditWriter, DuplicateExchangeError
+from traceaudit.verdicts import Verdict
 from traceaudit_addons.directions import Directions
 from traceaudit_addons.minting import headers_of, mint
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.addons.rig import OK, Request, drained, get, send, server, sidecar
-from traceaudit.audit import Audit, Verdict
+from traceaudit.audit import Audit
 from traceaudit.exchange import Direction, Exchange
 from traceaudit.formats import Format
 from traceaudit.listeners import Address
+from traceaudit.verdicts import Verdict
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 RAW = [

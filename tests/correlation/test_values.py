@@ -8,11 +8,12 @@ import pytest
 
 from tests.builders import MS, START_NS, inbound, outbound, trace_headers
 from tests.second_looks import rows
-from traceaudit.audit import Audit, AuditSettings, Verdict
+from traceaudit.audit import Audit, AuditSettings
 from traceaudit.capture.replay import in_order, moments, replay
 from traceaudit.correlation.values import BITS, MOST, bits
 from traceaudit.exchange import Exchange, Method
 from traceaudit.store.writer import AuditWriter
+from traceaudit.verdicts import Verdict
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from traceaudit.audit import Verdict
 from traceaudit.exchange import Confidence
 from traceaudit.findings import Finding
 from traceaudit.listeners import Kind, Listener
 from traceaudit.safe import safe
+from traceaudit.verdicts import Verdict
 
 
 def say(text: str) -> None:

@@ -21,13 +21,14 @@ from operator import attrgetter
 from pathlib import Path
 
 from traceaudit import __version__
-from traceaudit.audit import Audit, Revision, Verdict
+from traceaudit.audit import Audit
 from traceaudit.coverage import Other
 from traceaudit.exchange import Direction, Exchange
 from traceaudit.findings import Finding
 from traceaudit.routes import route_of
 from traceaudit.store.connecting import BUSY_TIMEOUT_MS, complete, connect, make_indices, without_indices
 from traceaudit.store.rows import HeaderRows, Row, Rows
+from traceaudit.verdicts import Revision, Verdict
 
 SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key")
 """Headers whose values never reach the disk; DESIGN 7."""

@@ -19,9 +19,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, combinations, product
 from random import Random
-from typing import NamedTuple
 
 from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
 from traceaudit.correlation.inference.proposals import Proposals
@@ -33,37 +31,11 @@ HOPELESS = -60.0
 NEGLIGIBLE = -9.0
 """A deal whose log acceptance is below this casts no doubt on the calls it would have moved."""
 
-NEVER = 1e-9
-"""So small a share is a rounding error, of what cannot be."""
-
-LITTLE = 1e-4
-"""A call whose probability is this near to 0 or 1, given all else, is in no doubt by that."""
-
-MOST_WAYS = 100
-"""Ways to share out the calls of two requests that are tried all together; where there are more, none is."""
-
 MOST_DEALT = 16
 """Calls of two requests that are dealt anew together; more are left to the other moves."""
 
 LEAST = 1e-4
 """Proposals always give a request at least this much, so that no state is a dead end."""
-
-
-type Pair = tuple[int, int]
-"""Two requests."""
-
-
-class _Ways(NamedTuple):
-    """All ways for two requests to share out calls: both hands and their scores, and how probable each way is."""
-
-    found: list[tuple[Configuration, Configuration, tuple[float, float]]]
-    cumulative: list[float]
-    shares: list[tuple[int, float]]
-    """Per call how probable it is that the first has it."""
-    doubtful: bool
-
-
-NO_WAYS = _Ways([], [], [], False)
 
 
 class Chain:
@@ -79,7 +51,8 @@ class Chain:
         self.owner: list[int] = []
         self.calls: list[Configuration] = []
         self._scores: list[float] = []
-        self._ways: dict[tuple[int, int, Configuration, Configuration], _Ways] = {}
+        self.epoch = 0
+        """Goes up when scores change."""
         self._memory: list[dict[Configuration, float]] = []
         self._extensions: list[dict[tuple[Configuration, int], float]] = []
         self._random = Random(seed)  # noqa: S311 - a simulation, not a secret
@@ -114,6 +87,20 @@ class Chain:
         edge = self.timeline.edge
         return sum(self.behaviour.uncaused(edge[call]) for call in calls if self.owner[call] == UNCAUSED)
 
+    def score_with(self, request: int, calls: Configuration) -> float:
+        """The log score that a request's explanation would have."""
+        return self._score(request, calls)
+
+    def give(self, request: int, calls: Configuration, score: float) -> None:
+        """Makes these a request's calls; whoever had them is given others."""
+        self.calls[request], self._scores[request] = calls, score
+        for call in calls:
+            self.owner[call] = request
+
+    def chance(self) -> float:
+        """A random number from 0 to 1, evenly spread."""
+        return self._random.random()
+
     def score(self) -> float:
         """The log score of the whole explanation."""
         return sum(self._scores) + self.uncaused_score(range(len(self.owner)))
@@ -140,7 +127,7 @@ class Chain:
     def relearned(self) -> None:
         """Forgets scores, because the behaviour they came from has changed."""
         self._memory = [{} for _ in self.timeline.requests]
-        self._ways = {}
+        self.epoch += 1
         self._extensions = [{} for _ in self.timeline.requests]
         self._scores = [self._score(request, calls) for request, calls in enumerate(self.calls)]
 
@@ -172,73 +159,6 @@ class Chain:
                 if rival not in {UNCAUSED, request}:
                     shaken.update(self._deal(request, rival, near))
         return shaken
-
-    def exchange(self, seen: list[dict[int, float]] | None, *, contested: list[Pair] | None = None) -> list[Pair]:
-        """Has pairs of requests exchange calls of the same edges, every way at once.
-
-        All ways to share out what the two have, each keeping its number of calls of every edge, are scored, and one is
-        picked by its weight: no way is ever refused, however many calls have to change hands together. The share of all
-        ways that give a call to one of them is its probability, given all else. Returns the pairs whose calls were in
-        doubt; ``contested`` are those to ask, each request and one that was there with it if ``None``.
-        """
-        if contested is None:
-            uniform = self._random.random
-            pairs = enumerate(self.proposals.beside)
-            contested = [(first, near[int(uniform() * len(near))]) for first, near in pairs if near]
-        return [pair for pair in contested if self._exchange(*pair, seen)]
-
-    def _exchange(self, first: int, second: int, seen: list[dict[int, float]] | None) -> bool:
-        key = (first, second, self.calls[first], self.calls[second])
-        ways = self._ways.get(key)
-        if ways is None:
-            ways = self._ways[key] = self._all_ways(*key)
-        if ways is NO_WAYS:
-            return False
-        first_hand, second_hand, scores = ways.found[bisect_left(ways.cumulative, self._random.random())]
-        for request, hand, score in ((first, first_hand, scores[0]), (second, second_hand, scores[1])):
-            self.calls[request], self._scores[request] = hand, score
-            for call in hand:
-                self.owner[call] = request
-        if seen is not None:
-            for call, share in ways.shares:
-                for owner, part in ((first, share), (second, 1.0 - share)):
-                    if part > NEVER:
-                        seen[call][owner] = seen[call].get(owner, 0.0) + part
-        return ways.doubtful
-
-    def _all_ways(self, first: int, second: int, held: Configuration, others: Configuration) -> _Ways:
-        edge, label = self.timeline.edge, self.timeline.label
-        by_edge: dict[int, tuple[list[int], list[int]]] = {}
-        for side, calls in enumerate((held, others)):
-            for call in calls:
-                if label[call] == UNDECIDED:
-                    by_edge.setdefault(edge[call], ([], []))[side].append(call)
-        shared = [pair for pair in by_edge.values() if pair[0] and pair[1]]
-        if not shared or math.prod(math.comb(len(one) + len(two), len(one)) for one, two in shared) > MOST_WAYS:
-            return NO_WAYS
-        moving = {call for pair in shared for calls in pair for call in calls}
-        fixed, fixed_others = set(held) - moving, set(others) - moving
-        found: list[tuple[Configuration, Configuration, tuple[float, float]]] = []
-        for chosen in product(*(combinations(one + two, len(one)) for one, two in shared)):
-            hand = fixed.union(*chosen)
-            after = tuple(sorted(hand))
-            score = self._score(first, after)
-            if score > -math.inf:
-                rest = tuple(sorted(fixed_others | (moving - hand)))
-                if (other := self._score(second, rest)) > -math.inf:
-                    found.append((after, rest, (score, other)))
-        best = max(sum(scores) for _, _, scores in found)
-        weights = [math.exp(self.sharpness * (sum(scores) - best)) for _, _, scores in found]
-        total = sum(weights)
-        shares = dict.fromkeys(sorted(moving), 0.0)
-        for way, weight in zip(found, weights, strict=True):
-            for call in way[0]:
-                if call in shares:
-                    shares[call] += weight / total
-        cumulative = list(accumulate(weight / total for weight in weights))
-        cumulative[-1] = 1.0
-        doubtful = any(LITTLE < share < 1.0 - LITTLE for share in shares.values())
-        return _Ways(found, cumulative, list(shares.items()), doubtful)
 
     def _deal(self, first: int, second: int, near: Sequence[int]) -> Sequence[int]:
         held, others = self.calls[first], self.calls[second]

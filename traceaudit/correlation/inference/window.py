@@ -20,8 +20,9 @@ from itertools import accumulate
 from random import Random
 
 from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
+from traceaudit.correlation.inference.exchanges import Exchanges, Pair
 from traceaudit.correlation.inference.proposals import Proposals
-from traceaudit.correlation.inference.sampler import Chain, Pair
+from traceaudit.correlation.inference.sampler import Chain
 from traceaudit.correlation.inference.timeline import UNCAUSED, UNDECIDED, Stimulus, Timeline
 from traceaudit.correlation.inference.triggering import Trigger, Triggering
 from traceaudit.correlation.records import Settings
@@ -184,6 +185,7 @@ class _Witness:
         guess = first_guess(timeline, triggers, Random(seed) if seed > 1 else None)  # noqa: S311 - no secret
         self.chain = Chain(timeline, self.behaviour, Proposals(timeline, triggers), seed)
         self.chain.start(guess)
+        self.exchanges = Exchanges(self.chain)
 
     def rounds(self, count: int) -> None:
         """So many rounds of learning and explaining."""
@@ -202,9 +204,9 @@ class _Witness:
     def exchange(self, seen: Marginals | None, *, every: bool) -> None:
         """Has pairs of requests exchange calls: one pair of every request, or those that were in doubt then."""
         if every:
-            self.contested |= set(self.chain.exchange(seen))
+            self.contested |= set(self.exchanges.among(seen))
         else:
-            self.chain.exchange(seen, contested=sorted(self.contested))
+            self.exchanges.among(seen, contested=sorted(self.contested))
 
     def converge(self, most: int) -> None:
         """Rounds until another one hardly improves the score, or the most allowed."""
