@@ -9,7 +9,9 @@ import pytest
 
 from tests.rules.calls import TRACE, call
 from tests.rules.cases import CASES
+from traceaudit import audit, routes
 from traceaudit.audit import Audit, AuditSettings
+from traceaudit.correlation.frozen import OCCASIONS, FrozenContexts
 from traceaudit.exchange import Confidence, Direction, Exchange, Header, Severity
 from traceaudit.rules import RULES, select
 from traceaudit.verdicts import Verdict, went_on
@@ -379,6 +381,26 @@ def test_findings_of_one_route_become_one_when_it_shows_that_a_part_of_it_varies
     assert {each.occurrences for each in history.audit.findings} == {40}
     assert {each.edge.outbound_route for each in history.audit.findings} == {"GET /prices/{name}"}
     assert len(history.audit.findings.edges) == 1
+
+
+def test_calls_on_more_edges_than_can_be_remembered_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And accused of nothing; what is known stays known."""
+    monkeypatch.setattr(audit, "MOST_EDGES", 2)
+    monkeypatch.setattr(routes, "MOST_SCOPES", 2)
+    told = History()
+    told.request(IDLE_MS, "i1", ids(1))
+    for host, known in (("a", True), ("b", True), ("c", False), ("a", True), ("c", False)):
+        verdict = told.call(IDLE_MS + 1, ids(2), host=host)
+        assert (bool(verdict.links), bool(verdict.accusations)) == (known, known)
+        assert bool(told.call(IDLE_MS + 2, ids(1), host=host).links) == known
+    told.response(IDLE_MS + 3, "i1")
+    assert {each.edge.outbound_authority for each in told.audit.findings} == {"a", "b"}
+
+
+def test_a_frozen_context_does_not_gather_the_requests_that_it_is_seen_with() -> None:
+    frozen = FrozenContexts()
+    assert [frozen.see("GET /", "t", frozenset({f"i{number}"})) for number in range(50)] == 2 * [False] + 48 * [True]
+    assert frozen._seen["GET /", "t"] == (OCCASIONS, {"i0", "i1", "i2"})
 
 
 # --- what most calls look like ----------------------------------------------------------------------------------------

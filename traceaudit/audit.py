@@ -45,6 +45,9 @@ __all__ = ["DEFAULT_REQUIRE", "Audit", "AuditSettings", "Revision", "Verdict", "
 DEFAULT_REQUIRE = ("traceparent", "b3", "x-request-id")
 _NO_LOOKS: deque[Look] = deque()
 
+MOST_EDGES = 10_000
+"""Routes of upstreams that are remembered; calls on more of them are unknown. A service calls dozens."""
+
 GRACE_NS = 250_000_000
 """How long after its response a request's late work is waited for."""
 
@@ -72,6 +75,8 @@ class Audit:
         self._routes = Routes()
         self._continued = 0
         self._copied = 0
+        self._called: set[str] = set()
+        """Upstreams' routes that were called."""
         self.findings = FindingsBook(self._settings.require, self._settings.severities)
         self._second: SecondLook | None = None
         if self._settings.infer:
@@ -152,6 +157,7 @@ class Audit:
     def _rename(self) -> None:
         self._identifiers.rename(self._inbound_now)
         self._activity.rename(self._edge_now, self._inbound_now)
+        self._called = {self._edge_now(key) for key in self._called}
         self.findings.rename(self._inbound_now, lambda *edge: self.route_now(Direction.OUTBOUND, *edge))
 
     def _inbound_now(self, route: str) -> str:
@@ -165,16 +171,17 @@ class Audit:
 
     def _decide(self, outbound: Exchange, sent: Contexts, route: str) -> Verdict:
         key = edge_key(outbound.authority, route)
+        if key not in self._called:
+            if len(self._called) >= MOST_EDGES:
+                return self._unknown(outbound, key)
+            self._called.add(key)
         telemetry = is_telemetry(outbound.method, outbound.path)
         if not telemetry and (echo := echo_of(sent, self._identifiers, self._activity)) is not None:
             return self._echoed(outbound, key, route, echo)
         if telemetry:
             attribution = UNCAUSED
         elif self._identifiers.forgot(sent):
-            # It may be anybody's, and is accused of nothing.
-            if self._second is not None:
-                self._second.call(TimedCall(outbound.id, key, outbound.started_ns, None, None), None)
-            return Verdict(outbound.id, [], [], None, [])
+            return self._unknown(outbound, key)  # It may be anybody's.
         else:
             valued = partial(self._values.match, outbound)
             attribution = attribute(key, sent, self._identifiers, self._activity, valued)
@@ -200,6 +207,12 @@ class Audit:
             self._second.call(timed, held)
             self._keep()
         return verdict
+
+    def _unknown(self, outbound: Exchange, key: str) -> Verdict:
+        """What is said of a call of which nothing is known: nothing, and it is accused of nothing."""
+        if self._second is not None:
+            self._second.call(TimedCall(outbound.id, key, outbound.started_ns, None, None), None)
+        return Verdict(outbound.id, [], [], None, [])
 
     def _echoed(self, outbound: Exchange, key: str, route: str, echo: Echo) -> Verdict:
         """The verdict on a call that carries what its request brought: what the long way would come to."""

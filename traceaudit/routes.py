@@ -110,6 +110,10 @@ _WALKS = 4096
 """Walks that are kept in mind."""
 
 
+MOST_SCOPES = 10_000
+"""Upstreams whose paths are learned; a service calls dozens, a crawler any number."""
+
+
 class Routes:
     """Learns the routes of a run; ``version`` counts the folds."""
 
@@ -137,6 +141,8 @@ class Routes:
     def _walk(self, scope: str, route: str) -> _Walk:
         verb, _, shape = route.partition(" ")
         if _GRPC.fullmatch(route):
+            return route, []
+        if scope not in self._scopes and len(self._scopes) >= MOST_SCOPES:
             return route, []
         place = self._scopes.setdefault(scope, _Place())
         folded: list[str] = []

@@ -25,7 +25,7 @@ class FrozenContexts:
     def see(self, edge: str, trace_id: str, requests: frozenset[str]) -> bool:
         """Counts an occasion if these requests are all new to this context; whether it is frozen by now."""
         occasions, before = self._seen.pop((edge, trace_id), (0, set()))
-        if requests and before.isdisjoint(requests):
+        if occasions < OCCASIONS and requests and before.isdisjoint(requests):
             occasions += 1
             before |= requests
         self._seen[edge, trace_id] = (occasions, before)

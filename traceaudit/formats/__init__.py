@@ -101,9 +101,6 @@ _RENDER: Mapping[Format, Callable[[Context], list[tuple[str, str]]]] = {
 }
 
 
-_SPELLINGS: dict[str, str] = {name: name for name in _NAMES}
-"""Names as they were sent, and what they are called here; empty: nothing of ours. Services use the same few dozen."""
-
 _MOST_SPELLINGS = 4096
 """Spellings that are kept in mind; a longer list is somebody's who makes names up."""
 
@@ -121,25 +118,27 @@ def read(headers: Sequence[tuple[str, str]]) -> Mapping[Format, Context | Malfor
     `tracestate` is in the ``tracestate`` of a context that is valid without it. Equal fields may have the same answer,
     which is not to be changed.
     """
-    lines: list[tuple[str, str]] = []
-    size = 0
-    for sent, value in headers:
-        name = _SPELLINGS.get(sent)
-        if name is None:
-            name = _spelled(sent)
-        if name:
-            lines.append((name, value))
-            size += len(value)
+    lines = [(name, value) for sent, value in headers if (name := _NAME[sent])]
     lines.sort(key=itemgetter(0))  # Lines of one name keep their order; that of names says nothing.
-    return _kept(tuple(lines)) if size <= _LONG else _read(tuple(lines))
+    fields = tuple(lines)
+    return _kept(fields) if sum([len(value) for _, value in lines]) <= _LONG else _read(fields)
 
 
-def _spelled(sent: str) -> str:
-    lower = sent.lower()
-    name = lower if lower in _NAMES else ""
-    if len(_SPELLINGS) < _MOST_SPELLINGS and len(sent) <= _LONG:
-        _SPELLINGS[sent] = name
-    return name
+class _Names(dict[str, str]):
+    """Names as they were sent, and what they are called here; empty: nothing of ours. Services use the same few dozen.
+
+    A dictionary that fills itself, since every header of every request is looked up.
+    """
+
+    def __missing__(self, sent: str) -> str:
+        lower = sent.lower()
+        name = lower if lower in _NAMES else ""
+        if len(self) < _MOST_SPELLINGS and len(sent) <= _LONG:
+            self[sent] = name
+        return name
+
+
+_NAME = _Names()
 
 
 def _read(fields: tuple[tuple[str, str], ...]) -> dict[Format, Context | Malformed]:
