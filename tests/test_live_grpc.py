@@ -50,3 +50,21 @@ def test_a_grpc_service_has_the_findings_of_its_methods(upstream: Service, tmp_p
         for code in codes
     }
     assert live.status == 0
+
+
+def test_contexts_that_mix_on_grpc_calls_are_found(upstream: Service, tmp_path: Path) -> None:
+    """What otelgrpc sends is taken from a context, and it may be another call's."""
+    with (
+        run(tmp_path, "grpc", upstream=upstream, url=f"{UPSTREAM_NAME}:50051") as live,
+        grpc.insecure_channel(f"{LOOPBACK}:{live.inbound}") as channel,
+    ):
+        for name in ("Mixed", "Forward"):
+            for _ in range(6):
+                call = channel.unary_unary(f"/shop.v1.Shop/{name}", packed, unpacked)
+                assert call("tea", timeout=WAIT_S) == "re: tea"
+    database = sqlite3.connect(live.database)
+    mixed = set(
+        database.execute("select code, inbound_route, confidence from findings_for_people where code like 'TP02%'")
+    )
+    database.close()
+    assert mixed == {("TP022", "POST /shop.v1.Shop/Mixed", "proven")}

@@ -2,7 +2,8 @@
 //
 // shop.v1.Shop has methods of all four kinds, whose messages are strings: Echo, Collect, List and Talk answer what they
 // are sent; Fail answers with the code that it is sent; Wait takes until it is cancelled, and Ended tells how a Wait ended.
-// Forward calls the upstream's Echo with the context of its own call, Drop does so without.
+// Forward calls the upstream's Echo with the context of its own call, Drop does so without, Mixed with
+// the trace of the first call that it ever got and the request id of its own.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel"
@@ -63,6 +65,7 @@ func main() {
 			}),
 			unary("Forward", call(grpc.WithStatsHandler(otelgrpc.NewClientHandler()))),
 			unary("Drop", call()),
+			unary("Mixed", first(call(grpc.WithStatsHandler(otelgrpc.NewClientHandler())))),
 		},
 		Streams: []grpc.StreamDesc{
 			{StreamName: "Collect", Handler: collect, ClientStreams: true},
@@ -123,6 +126,20 @@ func call(options ...grpc.DialOption) func(context.Context, *text) (*text, error
 	return func(ctx context.Context, in *text) (*text, error) {
 		out := new(text)
 		return out, connection.Invoke(ctx, echo, in, out)
+	}
+}
+
+// first makes calls with the context of the first of them, which somebody has kept.
+func first(call func(context.Context, *text) (*text, error)) func(context.Context, *text) (*text, error) {
+	var once sync.Once
+	var kept context.Context
+	return func(ctx context.Context, in *text) (*text, error) {
+		once.Do(func() { kept = context.WithoutCancel(ctx) })
+		outgoing := kept
+		for _, id := range metadata.ValueFromIncomingContext(ctx, "x-request-id") {
+			outgoing = metadata.AppendToOutgoingContext(outgoing, "x-request-id", id)
+		}
+		return call(outgoing, in)
 	}
 }
 
