@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.live import UPSTREAM_NAME, Live, run, traceaudit
 from tests.services import LOOPBACK, free_port, running
+from tests.test_live_capture import needs_redirection
 from traceaudit_addons import certificates
 from traceaudit_addons.untouched import Reason, reason_for_all
 
@@ -144,6 +145,9 @@ def call(live: Live) -> int:
         connection.close()
 
 
+captures = pytest.mark.parametrize("capture", ["env", pytest.param("redirect", marks=needs_redirection)])
+
+
 @contextmanager
 def calling(folder: Path, server: Server, *arguments: str, options: Sequence[str] = ()) -> Iterator[Live]:
     route = ["--route", f"{UPSTREAM_NAME}={LOOPBACK}:{server.server_port}", *options]
@@ -193,39 +197,58 @@ def test_a_call_over_tls_to_a_listener_of_its_upstream(tmp_path: Path, monkeypat
     assert seen(live).calls == [("https", "pricing", "/call", "HTTP/1.1", 200)]
 
 
-def test_an_upstream_that_asks_for_a_certificate_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@captures
+def test_an_upstream_that_asks_for_a_certificate_is_left_alone(
+    capture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file, mine = certificate(tmp_path), certificate(tmp_path, "client.test")
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     with https_upstream(file, clients=mine) as server:
-        with calling(tmp_path, server, "-certificate", str(mine)) as live:
+        with calling(tmp_path, server, "-certificate", str(mine), options=["--capture", capture]) as live:
             for _ in range(3):
                 assert call(live) == 200
         assert server.shown == [ssl.PEM_cert_to_DER_cert(public(mine))] * 3
     untouched(live, Reason.CLIENT_CERTIFICATE)
 
 
-def test_a_client_with_roots_of_its_own_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@captures
+def test_a_client_with_roots_of_its_own_is_left_alone(
+    capture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     file = certificate(tmp_path)
-    with https_upstream(file) as server, calling(tmp_path, server, "-roots", str(file)) as live:
+    with (
+        https_upstream(file) as server,
+        calling(tmp_path, server, "-roots", str(file), options=["--capture", capture]) as live,
+    ):
         assert call(live) == 200
     untouched(live, Reason.NOT_TRUSTED)
 
 
-def test_a_client_that_trusts_nobody_still_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@captures
+def test_a_client_that_trusts_nobody_still_does_not(
+    capture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    with https_upstream(certificate(tmp_path)) as server, calling(tmp_path, server) as live:
+    with (
+        https_upstream(certificate(tmp_path)) as server,
+        calling(tmp_path, server, options=["--capture", capture]) as live,
+    ):
         assert call(live) == 502
         assert server.shown == []
     untouched(live, Reason.NOT_TRUSTED)
 
 
+@captures
 def test_a_client_that_pins_a_certificate_is_left_alone_once_it_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    with https_upstream(file) as server, calling(tmp_path, server, "-pin", fingerprint(file)) as live:
+    with (
+        https_upstream(file) as server,
+        calling(tmp_path, server, "-pin", fingerprint(file), options=["--capture", capture]) as live,
+    ):
         assert [call(live) for _ in range(3)] == [502, 200, 200]
     untouched(live, Reason.REFUSED)
     assert any("from now on its calls pass" in line for line in live.said)

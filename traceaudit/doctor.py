@@ -39,15 +39,19 @@ class Check:
     vital: bool = True
 
 
-def examine(settings: Settings, listeners: Sequence[Listener], target: Address | None, authority: Path) -> list[Check]:
-    """Every check there is. ``authority`` is the folder of the certificate authority."""
+def examine(
+    settings: Settings, listeners: Sequence[Listener], target: Address | None, authority: Path, bundle: Path | None
+) -> list[Check]:
+    """Every check there is. ``authority`` is the folder of the certificate authority, ``bundle`` the file that makes a
+    service trust it; ``None``: there is none yet.
+    """
     service = listener_of(target.port) if target is not None and sys.platform == "linux" else None
     return [
         redirects(vital=settings.capture == "redirect"),
         left_behind(),
         *ports(listeners, target, service),
         honours_the_proxy(settings, listeners, service),
-        certificate(authority, service),
+        certificate(authority, bundle, service),
         clock(settings.db),
         disk(settings.db),
         watches(),
@@ -146,11 +150,11 @@ def honours_the_proxy(settings: Settings, listeners: Sequence[Listener], service
     return Check(question, True, f"run {run} saw {calls:,} calls and nothing that went round the audit")
 
 
-def certificate(folder: Path, service: int | None) -> Check:
+def certificate(folder: Path, bundle: Path | None, service: int | None) -> Check:
     """Whether our authority is there, kept private and valid, and named to a service that runs already."""
-    question, bundle = "certificate", folder / "trusted-roots.pem"
+    question = "certificate"
     key, public = folder / "mitmproxy-ca.pem", folder / "mitmproxy-ca-cert.pem"
-    if not public.exists():
+    if bundle is None or not public.exists():
         return Check(question, None, "the first run makes an authority, and names it to the service in SSL_CERT_FILE")
     if key.exists() and key.stat().st_mode & 0o077:
         return Check(question, False, f"{key} can be read by others", f"chmod 600 {key}")
@@ -163,7 +167,7 @@ def certificate(folder: Path, service: int | None) -> Check:
     if ends < datetime.now(UTC):
         return Check(question, False, f"the authority's certificate ended on {ends:%Y-%m-%d}", f"rm -r {folder}")
     environ = _environ(service) if service is not None else None
-    if environ is not None and environ.get("SSL_CERT_FILE") != str(bundle):
+    if environ is not None and not _holds(environ.get("SSL_CERT_FILE"), public):
         return Check(
             question,
             False,
@@ -171,6 +175,14 @@ def certificate(folder: Path, service: int | None) -> Check:
             f"start it with SSL_CERT_FILE={bundle}",
         )
     return Check(question, True, f"valid until {ends:%Y-%m-%d}; a service that `run` starts trusts it by SSL_CERT_FILE")
+
+
+def _holds(trusted: str | None, public: Path) -> bool:
+    """Whether a file of roots has the authority's certificate among them, whoever has made it."""
+    try:
+        return trusted is not None and public.read_bytes().strip() in Path(trusted).read_bytes()
+    except OSError:
+        return False
 
 
 def clock(db: Path) -> Check:

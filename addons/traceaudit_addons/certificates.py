@@ -38,6 +38,11 @@ def directory() -> Path:
     return path
 
 
+def is_made(folder: Path) -> bool:
+    """Whether there is an authority: the first run makes it."""
+    return (folder / _AUTHORITY).exists()
+
+
 def roots(environment: Mapping[str, str]) -> bytes:
     """The roots that the service would have trusted without us: a file's, and those of the directories that are named.
 

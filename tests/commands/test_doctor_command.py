@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from mitmproxy.certs import CertStore
 
 from tests.live import traceaudit
 from tests.redirecting import alone
@@ -19,6 +20,7 @@ from traceaudit import doctor, redirection
 from traceaudit.packet_filters import Rules
 from traceaudit.redirection import PREFIX, Redirection
 from traceaudit.store.writer import AuditWriter
+from traceaudit_addons import certificates
 
 needs_redirection = pytest.mark.skipif(redirection.obstacle() is not None, reason=str(redirection.obstacle()))
 
@@ -99,9 +101,27 @@ def test_a_key_that_others_can_read_is_no_secret(tmp_path: Path) -> None:
     for name in ("mitmproxy-ca.pem", "mitmproxy-ca-cert.pem"):
         (tmp_path / name).write_text("x")
         (tmp_path / name).chmod(0o644)
-    assert "can be read by others" in doctor.certificate(tmp_path, None).why
+    assert "can be read by others" in doctor.certificate(tmp_path, tmp_path / "bundle.pem", None).why
     (tmp_path / "mitmproxy-ca.pem").chmod(0o600)
-    assert "is no certificate" in doctor.certificate(tmp_path, None).why
+    assert "is no certificate" in doctor.certificate(tmp_path, tmp_path / "bundle.pem", None).why
+
+
+def test_a_service_that_does_not_trust_the_authority_is_told_how_to_start(tmp_path: Path) -> None:
+    """It is named a file that makes it trust the authority, and one that `run` has started is not told to."""
+    folder = tmp_path / "data" / "traceaudit" / "authority"
+    folder.mkdir(parents=True)
+    CertStore.from_store(folder, "mitmproxy", 2048)
+    bundle, outbound = certificates.bundle(folder, certificates.roots({})), free_port()
+    for trusted, answer in (("", "no"), (str(bundle), "yes")):
+        with running(
+            "nethttp", env={"SSL_CERT_FILE": trusted, "HTTP_PROXY": f"http://{LOOPBACK}:{outbound}"}
+        ) as service:
+            arguments = ["--inbound", f"{free_port()}:{service.port}", "--outbound", str(outbound)]
+            found = answers(tmp_path, *arguments, status=1 if answer == "no" else 0)
+        assert found["certificate"][0] == answer
+        told = re.search(r"start it with SSL_CERT_FILE=(\S+)", found["certificate"][1])
+        assert (told is None) == (answer == "yes")
+        assert told is None or (folder / "mitmproxy-ca-cert.pem").read_bytes().strip() in Path(told[1]).read_bytes()
 
 
 @needs_redirection

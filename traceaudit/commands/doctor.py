@@ -33,7 +33,7 @@ def command(*, fix: bool, **options: Any) -> None:
     """Say what this machine and the service have of what an audit needs: yes or no, why, and what to type."""
     settings = settings_from(**options)
     from traceaudit import listeners  # noqa: PLC0415  (as little as possible for --help)
-    from traceaudit_addons.certificates import directory  # noqa: PLC0415
+    from traceaudit_addons import certificates  # noqa: PLC0415
 
     if fix:
         _fix()
@@ -44,7 +44,9 @@ def command(*, fix: bool, **options: Any) -> None:
     except ValueError as error:
         raise UsageFailure(str(error)) from error
     target = inbound[0].target if inbound else None
-    checks = doctor.examine(settings, places, target, directory())
+    folder = certificates.directory()
+    bundle = certificates.bundle(folder, certificates.roots(os.environ)) if certificates.is_made(folder) else None
+    checks = doctor.examine(settings, places, target, folder, bundle)
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     widest = max(len(each.question) for each in checks)
     for each in checks:
