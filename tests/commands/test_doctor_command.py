@@ -26,6 +26,12 @@ needs_redirection = pytest.mark.skipif(redirection.obstacle() is not None, reaso
 
 
 def answers(tmp_path: Path, *arguments: str, status: int = 0) -> dict[str, tuple[str, str]]:
+    """The answers while no other test has left anything behind."""
+    with alone():
+        return asked(tmp_path, *arguments, status=status)
+
+
+def asked(tmp_path: Path, *arguments: str, status: int = 0) -> dict[str, tuple[str, str]]:
     """Each question's answer and what stands beside and below it."""
     output = traceaudit("doctor", *arguments, cwd=tmp_path, check=status).stdout
     found: dict[str, tuple[str, str]] = {}
@@ -136,7 +142,7 @@ def left_behind(tmp_path: Path) -> None:
     try:
         orphan.set_up()
         mine.set_up()
-        answer, why = answers(tmp_path, *ports(), status=1)["tidy"]
+        answer, why = asked(tmp_path, *ports(), status=1)["tidy"]
         assert answer == "no"
         assert orphan.name in why
         assert mine.name not in why

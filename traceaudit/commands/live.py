@@ -211,9 +211,12 @@ class LiveAudit:
             await self._watch.stop()
             if self._service is not None:
                 await self._service.stop(self._signals[0] if self._signals else signal.SIGTERM)
-            self._capturing.end()
             self._sidecar.should_exit.set()
-            await asyncio.wait([proxying])
+            try:
+                await asyncio.wait([proxying])
+            finally:
+                # A pod's sockets after those who listen on them: the loop would watch for what gets their numbers.
+                self._capturing.end()
             await self._look_again()
             self._settle()
             for number in _SIGNALS:
