@@ -94,12 +94,10 @@ class SecondLook:
     def request_ended(self, id_: str, at_ns: int) -> None:
         """A request's response is over."""
         self._windows.request_ended(id_, at_ns)
-        self._collect()
 
     def call_ended(self, id_: str, at_ns: int) -> None:
         """A call was answered."""
         self._windows.call_ended(id_, at_ns)
-        self._collect()
 
     def finish(self) -> None:
         """Nothing more will come: what is held is to be had."""
@@ -115,6 +113,10 @@ class SecondLook:
 
     def _collect(self) -> None:
         windows = self._windows
+        if len(self._inbounds) > 2 * len(windows.requests) + 1000:
+            self._inbounds = {id_: self._inbounds[id_] for id_ in windows.requests}
+        if not windows.ready and not windows.given_up:
+            return
         if windows.given_up:
             self.kept += [self._held.pop(id_) for id_ in windows.given_up]
             windows.given_up.clear()
@@ -127,8 +129,6 @@ class SecondLook:
             self.looks.append(Look(window, held, {each.id: self._inbounds[each.id] for each in window.requests}))
             if len(self.looks) > MOST_LOOKS:
                 self.kept += self.looks.popleft().held.values()
-        if len(self._inbounds) > 2 * len(windows.requests) + 100:
-            self._inbounds = {id_: self._inbounds[id_] for id_ in windows.requests}
 
     def _named(self, window: Window) -> Window:
         """The window with the names that everything has by now."""

@@ -15,9 +15,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from traceaudit.correlation.records import Call, Request, Settings
+
+type _Open = list[Any]
+"""Name, start and end; the end is filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,9 @@ class Windows:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self.requests: dict[str, Request] = {}
-        self.calls: dict[str, Call] = {}
+        self.requests: dict[str, _Open] = {}
+        """By id, the requests that are pending, in the order of their starts."""
+        self._calls: dict[str, tuple[Call, _Open]] = {}
         self.ready: deque[Window] = deque()
         """Windows that nobody has taken yet."""
         self.given_up: list[str] = []
@@ -47,20 +52,19 @@ class Windows:
 
     def request_started(self, id: str, route: str, started_ns: int) -> None:
         """An inbound request came in."""
-        self.requests[id] = Request(id, route, started_ns)
+        self.requests[id] = [route, started_ns, None]
         self._fresh_requests += 1
         self._tick(started_ns)
 
     def request_ended(self, id: str, ended_ns: int) -> None:
         """Its response was sent; one that was let go already is ignored."""
-        if id in self.requests:
-            request = self.requests[id]
-            self.requests[id] = Request(id, request.route, request.started_ns, ended_ns)
-        self._tick(ended_ns)
+        request = self.requests.get(id)
+        if request is not None:
+            request[2] = ended_ns
 
     def call_started(self, call: Call, *, asked: bool) -> None:
         """The service made a call; ``asked``: its cause is wanted."""
-        self.calls[call.id] = call
+        self._calls[call.id] = (call, ["", call.started_ns, None])
         self._fresh_calls += 1
         if asked:
             self._asked[call.id] = call.started_ns
@@ -68,27 +72,25 @@ class Windows:
 
     def call_ended(self, id: str, ended_ns: int) -> None:
         """A call was answered; one that was let go already is ignored."""
-        if id in self.calls:
-            call = self.calls[id]
-            self.calls[id] = Call(id, call.edge, call.started_ns, ended_ns, call.known, call.hint)
-        self._tick(ended_ns)
+        call = self._calls.get(id)
+        if call is not None:
+            call[1][2] = ended_ns
 
     def finish(self) -> None:
         """Makes the last window, of all that is pending; nothing more will come."""
         if self._asked:
             self.ready.append(self._window(frozenset(self._asked), last=True))
-        self.requests, self.calls, self._asked = {}, {}, {}
+        self.requests, self._calls, self._asked = {}, {}, {}
 
     @property
     def pending(self) -> int:
         """How many exchanges are held in memory."""
-        return len(self.requests) + len(self.calls)
+        return len(self.requests) + len(self._calls)
 
     def _tick(self, now_ns: int) -> None:
-        """Makes a window when there is enough, or when the oldest call has waited long enough."""
+        """Makes a window when there is enough, or when the oldest call has waited long enough; asked at every start."""
         settings = self.settings
-        oldest_ns = next(iter(self._asked.values()), None)
-        waited = oldest_ns is not None and now_ns - oldest_ns >= settings.patience_ns
+        waited = bool(self._asked) and now_ns - next(iter(self._asked.values())) >= settings.patience_ns
         many = self._fresh_requests >= settings.window_requests or self._fresh_calls >= settings.window_calls
         if waited or (many and now_ns >= self._not_before_ns):
             self._cut(now_ns - settings.settle_ns)
@@ -105,7 +107,9 @@ class Windows:
         self._let_go(cut_ns)
 
     def _window(self, asked: Iterable[str], *, last: bool = False) -> Window:
-        return Window(tuple(self.requests.values()), tuple(self.calls.values()), frozenset(asked), last)
+        requests = tuple(Request(id, *request) for id, request in self.requests.items())
+        calls = tuple(replace(call, ended_ns=open_[2]) for call, open_ in self._calls.values())
+        return Window(requests, calls, frozenset(asked), last)
 
     def _let_go(self, cut_ns: int) -> None:
         """Forgets the requests that no later call can belong to, and the calls before the cut that are over.
@@ -117,13 +121,13 @@ class Windows:
         self.requests = {
             id: request
             for id, request in self.requests.items()
-            if (request.started_ns > opened_ns if request.ended_ns is None else request.ended_ns > ended_ns)
+            if (request[1] > opened_ns if request[2] is None else request[2] > ended_ns)
         }
-        self.calls = {
-            id: call
-            for id, call in self.calls.items()
+        self._calls = {
+            id: (call, open_)
+            for id, (call, open_) in self._calls.items()
             if call.started_ns >= cut_ns
-            or (call.ended_ns is None and call.started_ns > opened_ns)
+            or (open_[2] is None and call.started_ns > opened_ns)
             or (call.known is not None and call.known[0] in self.requests)
         }
         self._fresh_requests = self._fresh_calls = 0
@@ -131,9 +135,9 @@ class Windows:
     def _give_up(self, now_ns: int) -> None:
         """Frees memory: what is too much is not decided."""
         keep_ns, half = now_ns - self.settings.settle_ns, self.settings.most_pending // 2
-        for id, call in list(self.calls.items()):
-            if call.started_ns < keep_ns or len(self.calls) > half:
-                del self.calls[id]
+        for id, (call, _) in list(self._calls.items()):
+            if call.started_ns < keep_ns or len(self._calls) > half:
+                del self._calls[id]
                 if self._asked.pop(id, None) is not None:
                     self.given_up.append(id)
         while len(self.requests) > half:
