@@ -21,7 +21,7 @@ from traceaudit.store.writer import AuditWriter
 _PORTION = 20
 """Verdicts that are revised before other things have their turn: a few milliseconds."""
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 """How long the end of a run waits for the last windows; one takes some seconds."""
 
 
