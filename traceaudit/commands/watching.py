@@ -24,8 +24,8 @@ logger = logging.getLogger("traceaudit_addons")
 _EVERY_S = 0.1
 _SHARE = 50
 """A look that takes long is followed by a pause of so many times as long."""
-_GAZE_S, _CREDIT_S = 0.015, 0.3
-"""The most CPU that a close look takes, and what all of them may take beyond a hundredth of a core: the first twenty
+_GAZE_S, _CREDIT_S = 0.015, 0.15
+"""The most CPU that a close look takes, and what all of them may take beyond a 200th part of a core: the first ten
 requests are looked after closely, however fast they come.
 """
 
@@ -126,7 +126,7 @@ class Watch:
         while not self._ending.is_set():
             took_s = await self._look(watcher.look)
             until = time.monotonic() + max(_EVERY_S, _SHARE * took_s)
-            self._credit_s = min(_CREDIT_S, self._credit_s + max(_EVERY_S, _SHARE * took_s) / (2 * _SHARE))
+            self._credit_s = min(_CREDIT_S, self._credit_s + max(_EVERY_S, _SHARE * took_s) / (4 * _SHARE))
             while await self._wait(until):
                 self._credit_s -= await self._look(partial(watcher.gaze, min(_GAZE_S, self._credit_s)))
 
