@@ -29,6 +29,9 @@ MOST_LOOKS = 3
 _REMEMBERED = 32
 """Candidates that are remembered of a call; under load there may be a thousand."""
 
+_SPARE = 1000
+"""Requests beyond twice the pending ones that are remembered before all that are over are forgotten at once."""
+
 
 @dataclass(slots=True)
 class Held:
@@ -113,10 +116,6 @@ class SecondLook:
 
     def _collect(self) -> None:
         windows = self._windows
-        if len(self._inbounds) > 2 * len(windows.requests) + 1000:
-            self._inbounds = {id_: self._inbounds[id_] for id_ in windows.requests}
-        if not windows.ready and not windows.given_up:
-            return
         if windows.given_up:
             self.kept += [self._held.pop(id_) for id_ in windows.given_up]
             windows.given_up.clear()
@@ -129,6 +128,9 @@ class SecondLook:
             self.looks.append(Look(window, held, {each.id: self._inbounds[each.id] for each in window.requests}))
             if len(self.looks) > MOST_LOOKS:
                 self.kept += self.looks.popleft().held.values()
+        # Not before: a window that is ready has requests that nothing later can belong to.
+        if len(self._inbounds) > 2 * len(windows.requests) + _SPARE:
+            self._inbounds = {id_: self._inbounds[id_] for id_ in windows.requests}
 
     def _named(self, window: Window) -> Window:
         """The window with the names that everything has by now."""

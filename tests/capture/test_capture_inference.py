@@ -61,6 +61,22 @@ def test_what_was_accused_is_accused_as_surely_and_of_the_route_that_did_it(tmp_
     assert known == {"GET /cart", "GET /checkout"}
 
 
+def test_every_window_knows_its_requests_however_many_there_were() -> None:
+    """All that are over are forgotten at once now and then, those of a window not before it is taken."""
+    exchanges, _ = traffic(4000, every_ms=3)
+    audit = Audit(AuditSettings(infer=True))
+    looks = []
+    for exchange, begins in moments(exchanges):
+        audit.begin(exchange) if begins else audit.end(exchange)
+        while audit.looks:
+            looks.append(audit.looks.popleft())
+    audit.finish()
+    looks += audit.looks
+    assert len(looks) > 1
+    for look in looks:
+        assert look.inbounds.keys() == {each.id for each in look.window.requests}
+
+
 def test_nothing_is_asked_where_identifiers_survive(tmp_path: Path) -> None:
     exchanges, truth = traffic(50, every_ms=12, forwarding=True)
     audit = Audit(AuditSettings(infer=True))
@@ -115,7 +131,7 @@ def test_a_run_and_the_analysis_of_its_recording_say_the_same(tmp_path: Path) ->
 
     async def run() -> None:
         second, audit, writer, failures = await watched(tmp_path / "live.db", everything)
-        assert await second.finish(asyncio.Event().wait())
+        assert await second.finish(asyncio.Event())
         assert failures == []
         writer.conclude(audit, end_of(everything))
 
@@ -134,7 +150,7 @@ def test_first_verdicts_stand_where_nobody_waits_for_the_second(tmp_path: Path) 
         second, audit, writer, failures = await watched(tmp_path / "live.db", exchanges)
         enough = asyncio.Event()
         enough.set()
-        assert not await second.finish(enough.wait())
+        assert not await second.finish(enough)
         assert failures == []
         writer.conclude(audit, end_of(exchanges))
 
@@ -152,7 +168,7 @@ def test_first_verdicts_stand_where_the_process_cannot_be_had(tmp_path: Path) ->
         second, audit, writer, failures = await watched(tmp_path / "live.db", exchanges)
         sys.executable = "/nowhere/python"
         try:
-            assert await second.finish(asyncio.Event().wait())
+            assert await second.finish(asyncio.Event())
         finally:
             sys.executable = interpreter
         assert len(failures) == 1

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from traceaudit.audit import Audit
 from traceaudit.capture.inference import LENGTH, Answers, packed_window, unpacked_answers
@@ -44,14 +44,14 @@ class Elsewhere:
         if self._audit.looks and (self._working is None or self._working.done()):
             self._working = asyncio.get_running_loop().create_task(self._work())
 
-    async def finish(self, enough: Awaitable[object], patience_s: float = PATIENCE_S) -> bool:
-        """Looks at all there is, until that is done, ``enough`` is, or patience is over; whether all was looked at."""
+    async def finish(self, enough: asyncio.Event, patience_s: float = PATIENCE_S) -> bool:
+        """Looks at all there is, until that is done, ``enough`` is set, or patience is over; whether all was looked at."""
         self._audit.finish()
         self.poke()
         try:
             if self._working is None or self._working.done():
                 return True
-            giving_up = asyncio.ensure_future(enough)
+            giving_up = asyncio.ensure_future(enough.wait())
             await asyncio.wait([self._working, giving_up], timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
             giving_up.cancel()
             return self._working.done()

@@ -268,7 +268,7 @@ class LiveAudit:
     async def _look_again(self) -> None:
         """Has the times asked whose the calls were that nothing else tells; one more signal is enough of that."""
         try:
-            if not await self._second.finish(self._impatient.wait()):
+            if not await self._second.finish(self._impatient):
                 say("note      whose some calls were, times were not asked to the end: they stay as first decided")
         except Exception as error:
             self._recorder.failed("causes were not inferred from times", error)
