@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mitmproxy.connection import Client
 from mitmproxy.http import HTTPFlow
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
@@ -41,7 +42,11 @@ class Directions:
 
     def direction(self, flow: HTTPFlow) -> Direction:
         """Inbound or outbound."""
-        inbound = flow.client_conn.proxy_mode.full_spec in self._inbound
+        return self.side(flow.client_conn)
+
+    def side(self, client: Client) -> Direction:
+        """Inbound: a client's connection to us; outbound: the service's."""
+        inbound = client.proxy_mode.full_spec in self._inbound
         return Direction.INBOUND if inbound else Direction.OUTBOUND
 
     def name(self, flow: HTTPFlow) -> str:

@@ -14,9 +14,7 @@ from mitmproxy.http import HTTPFlow
 
 from traceaudit.exchange import Direction
 from traceaudit_addons.directions import Directions
-
-LIMIT_S = 15.0
-"""Istio's default for a request is no limit at all, Go's http.Client likewise; people give up sooner."""
+from traceaudit_addons.open_calls import LIMIT_S, OpenCalls
 
 
 class Isolation:
@@ -28,15 +26,13 @@ class Isolation:
         self._limit_s = limit_s
         self._gate = asyncio.Lock()
         self._holder = ""
-        self._open_calls = 0
-        self._call = asyncio.Event()
+        self._calls = OpenCalls(directions)
         self._releases: set[asyncio.Task[None]] = set()
 
     async def requestheaders(self, flow: HTTPFlow) -> None:
         """Lets an inbound request wait for its turn."""
         if self._directions.direction(flow) is Direction.OUTBOUND:
-            self._open_calls += 1
-            self._call.set()
+            self._calls.requestheaders(flow)
             return
         try:
             async with asyncio.timeout(self._limit_s):
@@ -47,17 +43,16 @@ class Isolation:
 
     def response(self, flow: HTTPFlow) -> None:
         """A response is over."""
+        self._calls.response(flow)
         self._over(flow)
 
     def error(self, flow: HTTPFlow) -> None:
         """An exchange ended without a response."""
+        self._calls.error(flow)
         self._over(flow)
 
     def _over(self, flow: HTTPFlow) -> None:
-        if self._directions.direction(flow) is Direction.OUTBOUND:
-            self._open_calls = max(0, self._open_calls - 1)
-            self._call.set()
-        elif flow.id == self._holder:
+        if flow.id == self._holder:
             self._holder = ""
             release = asyncio.get_running_loop().create_task(self._release())
             self._releases.add(release)
@@ -65,19 +60,7 @@ class Isolation:
 
     async def _release(self) -> None:
         try:
-            async with asyncio.timeout(self._limit_s):
-                await self._quiet()
-        except TimeoutError:
-            pass  # A call that stays open (a stream) must not close the gate for ever.
+            # A call that stays open must not close the gate for ever.
+            await self._calls.quiet(self._grace_s, self._limit_s)
         finally:
             self._gate.release()
-
-    async def _quiet(self) -> None:
-        """Returns when no call is open and none has begun or ended for the grace period."""
-        while True:
-            self._call.clear()
-            try:
-                async with asyncio.timeout(None if self._open_calls else self._grace_s):
-                    await self._call.wait()
-            except TimeoutError:
-                return

@@ -31,6 +31,7 @@ class _Commands(click.Group):
         "proxy": "Audit around a service that someone else starts.",
         "analyze": "Audit recorded exchanges.",
         "verify": "Ask the service again where a run could not decide.",
+        "probe": "Request URLs alone and many at once, to provoke contexts that leak.",
         "check": "Give the verdict for CI.",
         "report": "Show the findings, for people and machines.",
         "export": "Write the audit database in another form.",

@@ -57,13 +57,13 @@ def _audit(shop: Path, db: Path) -> int:
         environ={},
     )
 
-    async def work(inbound: Address) -> None:
+    async def work(stage: live.Stage) -> None:
         backstage = await Service.start(
             [str(shop), "upstreams", "--listen", f"{listeners.LOOPBACK}:{upstreams}"], os.environ, lambda _: None
         )
         try:
             await backstage.wait_until_ready(Address(listeners.LOOPBACK, upstreams), settings.ready_timeout)
-            await traffic.drive(inbound)
+            await traffic.drive(stage.inbound)
         finally:
             await backstage.stop()
 

@@ -26,7 +26,6 @@ import click
 from traceaudit.commands import live
 from traceaudit.commands.status import Status, UsageFailure
 from traceaudit.commands.telling import say
-from traceaudit.listeners import Address
 from traceaudit.safe import safe
 from traceaudit.store.opening import log_of
 from traceaudit.supervisor import end_with_parent
@@ -80,10 +79,10 @@ class Front:
         status = self._process.returncode if self._process else None
         return Status(status) if status in (Status.USAGE, Status.BAD_INPUT) else None
 
-    async def work(self, inbound: Address) -> None:
+    async def work(self, stage: live.Stage) -> None:
         """Opens the inspector, and returns when it has been left."""
         self._open()
-        say(f"inbound   http://{inbound}: call this one")
+        say(f"inbound   http://{stage.inbound}: call this one")
         assert self._process is not None
         try:
             while self._process.poll() is None:  # noqa: ASYNC110  (a process sets no event, and may outlive this loop)

@@ -12,11 +12,12 @@ import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from traceaudit import listeners
 from traceaudit.audit import Audit
@@ -32,26 +33,38 @@ from traceaudit.coverage import Capture
 from traceaudit.listeners import Address, Kind, Listener
 from traceaudit.open_files import raise_limit
 from traceaudit.safe import safe
+from traceaudit.store.reader import AuditReader, FindingRow, NotAnAuditError, Run
 from traceaudit.store.writer import AuditWriter
 from traceaudit.supervisor import Service, ServiceFailedError, answers
+from traceaudit.verdicts import Revision
 from traceaudit_addons import certificates
 from traceaudit_addons.arrivals import Arrivals
 from traceaudit_addons.cleartext_http2 import CleartextHTTP2
 from traceaudit_addons.directions import Directions
 from traceaudit_addons.isolation import Isolation
 from traceaudit_addons.minting import formats_to_mint
+from traceaudit_addons.open_calls import OpenCalls
 from traceaudit_addons.other_protocols import OtherProtocols
 from traceaudit_addons.peers import Peers
 from traceaudit_addons.recorder import LOCK_PATIENCE_MS, Clock, Recorder
 from traceaudit_addons.redirected import Redirected
 from traceaudit_addons.service_names import ServiceNames
 from traceaudit_addons.sidecar import Sidecar
+from traceaudit_addons.starting_line import StartingLine
 from traceaudit_addons.streaming import Streaming
 from traceaudit_addons.untouched import Untouched, reason_for_all
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 listen_to_the_proxy = telling.listen_to_the_proxy
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+type Further = Callable[[Console, AuditReader, Run, Sequence[FindingRow]], None]
+type Judge = Callable[[Audit, AuditReader], Iterable[Revision]]
+"""Finds what only a look at the whole run can show."""
 
 
 @dataclass(slots=True)
@@ -64,6 +77,8 @@ class Plan:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     quiet: bool = False
     way: Way = ENVIRONMENT
+    judge: Judge | None = None
+    """What else is to be found, once everything has been seen."""
 
     @property
     def target(self) -> Address | None:
@@ -90,9 +105,19 @@ class Outcome:
     dropped: int = 0
 
 
-type Work = Callable[[Address], Coroutine[None, None, None]]
-"""What is done while the audit runs, given the inbound listener's address; the audit ends when it returns. It is given
-up when the service ends first."""
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What those have who send the service requests themselves."""
+
+    inbound: Address
+    calls: OpenCalls
+    line: StartingLine
+    now_ns: Callable[[], int]
+    """The clock that exchanges go by."""
+
+
+type Work = Callable[[Stage], Coroutine[None, None, None]]
+"""What is done while the audit runs; the audit ends when it returns. It is given up when the service ends first."""
 
 
 def plan_of(settings: Settings, command: Sequence[str] = (), *, quiet: bool = False) -> Plan:
@@ -169,10 +194,26 @@ class LiveAudit:
             trusted,
             reason_for_all(settings.tls),
         )
+        self._stage = Stage(
+            plan.listening(Kind.INBOUND), OpenCalls(directions), StartingLine(directions), self._clock.now_ns
+        )
+        staged = [self._stage.calls, self._stage.line] if work is not None else []
         arrivals, others = Arrivals(directions, self._watch.stir), OtherProtocols(self._watch.not_http)
         self._sidecar = Sidecar(
             plan.listeners,
-            [peers, CleartextHTTP2(), others, untouched, *gate, arrivals, Streaming(), recorder, names, redirected],
+            [
+                peers,
+                CleartextHTTP2(),
+                others,
+                untouched,
+                *gate,
+                *staged,
+                arrivals,
+                Streaming(),
+                recorder,
+                names,
+                redirected,
+            ],
             certificates=self._folder,
             trusted=trusted,
             redirected=self._capturing.sockets,
@@ -259,7 +300,7 @@ class LiveAudit:
         ends: list[Awaitable[object]] = [self._stop.wait()]
         if self._service is not None:
             ends.append(self._service.wait())
-        work = asyncio.ensure_future(self._work(self._plan.listening(Kind.INBOUND))) if self._work else None
+        work = asyncio.ensure_future(self._work(self._stage)) if self._work else None
         await _either(*ends, *([work] if work else []))
         self._done = work is not None and not work.cancelled()
         if not self._done and not self._stop.is_set() and self._service is not None:
@@ -276,7 +317,7 @@ class LiveAudit:
 
     def _settle(self) -> None:
         """Whatever goes wrong here, the findings that are on the disk are told, and that they are not all."""
-        for step in (self._watch.settle, partial(self._writer.conclude, self._core)):
+        for step in (self._watch.settle, self._judge, partial(self._writer.conclude, self._core)):
             errors = self._writer.errors
             try:
                 step(self._clock.now_ns())
@@ -288,6 +329,12 @@ class LiveAudit:
                     else "failed"
                 )
                 self._say_once(f"error     the end of the run {what}: {safe(str(error)) or type(error).__name__}")
+
+    def _judge(self, _: int) -> None:
+        if self._plan.judge is not None:
+            with AuditReader(Path(self._plan.settings.db)) as reader:
+                for revision in self._plan.judge(self._core, reader):
+                    self._writer.revise(revision)
 
     def _say_once(self, text: str) -> None:
         if text not in self._said:
@@ -373,12 +420,11 @@ def _writer(plan: Plan, started_ns: int) -> AuditWriter:
 # --- when it is over --------------------------------------------------------------------------------------------------
 
 
-def conclude(plan: Plan, outcome: Outcome) -> Status:
-    """Prints the findings and says how to go on; the exit status."""
+def conclude(plan: Plan, outcome: Outcome, further: Further | None = None) -> Status:
+    """Prints the findings, and what further is to be said of them; the exit status."""
     from traceaudit.reports import text  # noqa: PLC0415  (only a run that came to its end needs these)
     from traceaudit.reports.layout import console_on  # noqa: PLC0415
     from traceaudit.reports.verdict import verdict  # noqa: PLC0415
-    from traceaudit.store.reader import AuditReader, NotAnAuditError  # noqa: PLC0415
 
     settings = plan.settings
     try:
@@ -392,7 +438,10 @@ def conclude(plan: Plan, outcome: Outcome) -> Status:
         errors, dropped = max(run.audit_errors, outcome.errors), max(run.dropped, outcome.dropped)
         run = replace(run, audit_errors=errors, dropped=dropped)
         findings = chosen(reader.findings(run.id), settings)
-        text.write(console_on(), reader, run, findings=findings)
+        console = console_on()
+        text.write(console, reader, run, findings=findings)
+        if further is not None:
+            further(console, reader, run, findings)
         if outcome.interrupted:
             return Status.INTERRUPTED
         return verdict(run, findings, settings.fail_on)

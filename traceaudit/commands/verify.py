@@ -14,11 +14,13 @@ import click
 
 from traceaudit.commands.options import audit_options, capture_options, settings_from
 from traceaudit.commands.reading import NO_RUN, opened, run_of
+from traceaudit.commands.sending import Request, send
 from traceaudit.commands.status import Status
 from traceaudit.exchange import Exchange
 from traceaudit.formats import FORMAT_OF_HEADER
 from traceaudit.listeners import Address
-from traceaudit.store.reader import AuditReader, Run
+from traceaudit.safe import safe
+from traceaudit.store.reader import REDACTED, AuditReader, Run
 
 TIMES = 3
 """How often each request is sent: what one request makes may be chance, what three make is not."""
@@ -27,7 +29,6 @@ MOST = 20
 """Requests that are sent again, of as many routes as there are."""
 
 _SAFE = ("GET", "HEAD")
-_TIMEOUT_S = 30.0
 
 _NOT_AGAIN = frozenset({
     "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer",
@@ -72,9 +73,9 @@ def command(*, service: Sequence[str], run_id: int | None, unsafe: bool, **optio
         sys.exit(Status.OK)
     from traceaudit.commands import live  # noqa: PLC0415  (imports mitmproxy: seconds that --help must not take)
 
-    async def work(inbound: Address) -> None:
+    async def work(stage: live.Stage) -> None:
         for request in requests * TIMES:
-            await asyncio.to_thread(_send, inbound, request)
+            await asyncio.to_thread(_send, stage.inbound, request)
         # The gate lets nothing in before the last one's calls are done; after that the service is watched idle.
         await asyncio.sleep(settings.grace_ms / 1000 + 1)
 
@@ -104,17 +105,12 @@ def _had_body(request: Exchange) -> bool:
 
 def _send(inbound: Address, request: Exchange) -> None:
     """Sends a request as it was, but in a trace of its own, which the sidecar gives it."""
-    connection = http.client.HTTPConnection(inbound.host, inbound.port, timeout=_TIMEOUT_S)
+    headers = [
+        (name, value)
+        for name, value in request.request_headers
+        if name.lower() not in _NOT_AGAIN and name.lower() not in FORMAT_OF_HEADER and value != REDACTED
+    ]
     try:
-        connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
-        connection.putheader("Host", request.authority)
-        for name, value in request.request_headers:
-            if name.lower() in _NOT_AGAIN or name.lower() in FORMAT_OF_HEADER or value == "[redacted]":
-                continue
-            connection.putheader(name, value)
-        connection.endheaders()
-        connection.getresponse().read()
+        send(inbound, Request(request.method, request.path, request.authority, headers))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        click.echo(f"warning: {request.method} {request.path} was not answered: {error}", err=True)
-    finally:
-        connection.close()
+        click.echo(f"warning: {request.method} {safe(request.path)} was not answered: {safe(str(error))}", err=True)

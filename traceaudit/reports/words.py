@@ -228,6 +228,10 @@ _EVIDENCE: Mapping[str, str] = {
     "reaction_ns": "{} after the event that it followed",
     "usual_from_ns": "such calls follow after {} at least",
     "usual_to_ns": "and {} at most",
+    "calls_alone": "alone, the request makes {} of these",
+    "calls_missing": "{} missing now",
+    "calls_beyond": "{} too many with the other's context",
+    "rounds_mixed": "so in {} rounds",
 }
 """What the correlation's numbers mean; keys in ``_ns`` are shown as times."""
 

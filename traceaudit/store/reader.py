@@ -282,6 +282,50 @@ class AuditReader:
         )
         return [id_ for (id_,) in rows]
 
+    def requests_with(self, run_id: int, header: str) -> list[tuple[str, int | None, str]]:
+        """The requests that brought a header (its name in lower case): id, status, and the header's value."""
+        return list(
+            self._db.execute(
+                "select exchanges.id, status, value from exchanges join headers on exchange_id = exchanges.id"
+                " where run_id = ? and direction = 'inbound' and side = 'request' and lower(name) = ?"
+                " order by started_ns, exchanges.id",
+                (run_id, header),
+            )
+        )
+
+    def calls(self, run_id: int) -> list[tuple[str, int, str, str, str, str | None, str, float, dict[str, object]]]:
+        """A run's calls: id, start, method, authority, path, and the likeliest cause with method, probability and
+        evidence; a call without any has no method."""
+        rows = self._db.execute(
+            """
+            select exchanges.id, started_ns, exchanges.method, authority, path, inbound_id, coalesce(links.method, ''),
+                   coalesce(probability, 0.0), evidence
+            from exchanges left join links on outbound_id = exchanges.id and rank = 1
+            where run_id = ? and direction = 'outbound' order by started_ns, exchanges.id
+            """,
+            (run_id,),
+        )
+        return [(*row[:8], _object(row[8])) for row in rows]
+
+    def occurrences(self, run_id: int) -> list[tuple[int, str, int]]:
+        """Of a run's findings, each call that is one's occurrence: the finding's id, the call's, and its start."""
+        return list(
+            self._db.execute(
+                "select finding_id, outbound_id, started_ns from finding_occurrences"
+                " join exchanges on exchanges.id = outbound_id where run_id = ?",
+                (run_id,),
+            )
+        )
+
+    def calls_since(self, run_id: int, moment_ns: int) -> dict[tuple[str, str], tuple[int, int]]:
+        """By authority and route, how many calls began before a moment, and how many since."""
+        rows = self._db.execute(
+            "select authority, route, sum(started_ns < ?1), sum(started_ns >= ?1) from exchanges"
+            " where run_id = ?2 and direction = 'outbound' group by authority, route",
+            (moment_ns, run_id),
+        )
+        return {(authority, route): (before, since) for authority, route, before, since in rows}
+
     def headers(self, exchange_id: str, side: str = "request") -> list[HeaderRow]:
         """One side's header fields in the order they were sent; ``side`` is ``request`` or ``response``."""
         rows = self._db.execute(
