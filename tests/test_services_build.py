@@ -102,6 +102,7 @@ ROUTES = [
     ("participant", ["/call", "/call/a/b?c=d"]),
     ("otelhttp", ["/call", "/call/a/b?c=d"]),
     ("zipkin", ["/call", "/call/a/b?c=d"]),
+    ("sharing", ["/own/17", "/current/17", "/current-trace/17", "/pooled/17", "/once/17", "/cached/17", "/again/17"]),
 ]
 
 

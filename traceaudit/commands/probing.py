@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _IDLE_S = 1.0
 """Before and after, so that what the service does by itself is known for it."""
 
+_BAD = 400
 _MARK = "traceaudit-probe"
 _NUMBER = re.compile(rf"{_MARK} \(request (\d+), .*\)")
 _BY_IDENTIFIERS = (Method.TRACE_ID, Method.REQUEST_ID)
@@ -89,7 +90,8 @@ class Load:
         self._quiet = quiet
         self._sent: list[tuple[int, int | None]] = []
         """Of each that was sent, by its number: which of the requests, and the round; ``None``: alone."""
-        self._unanswered: Counter[tuple[str, str]] = Counter()
+        self._troubles: Counter[tuple[str, str]] = Counter()
+        """By URL, what should not have become of requests."""
         self._since_ns: int | None = None
         """When the first round began; ``None``: it never did."""
 
@@ -121,8 +123,8 @@ class Load:
             # Those that wait for a response have it, or an error, when the proxy closes; nobody waits for them here.
             clients.shutdown(wait=False, cancel_futures=True)
         await asyncio.sleep(_IDLE_S)
-        for (url, why), times in self._unanswered.items():
-            say(f"warning   {url} was not answered {plural(times, 'time')}: {why}")
+        for (url, what), times in self._troubles.items():
+            say(f"warning   {url} {what} {plural(times, 'time')}")
 
     def _say(self, text: str) -> None:
         if not self._quiet:
@@ -150,10 +152,13 @@ class Load:
         answers = await asyncio.gather(*sending, return_exceptions=True)
         for each, answer in zip(which, answers, strict=True):
             if isinstance(answer, (OSError, http.client.HTTPException, ValueError)):
-                why = f"timed out after {self._timeout_s:g} s" if isinstance(answer, TimeoutError) else str(answer)
-                self._unanswered[self._shown(each), safe(why) or type(answer).__name__] += 1
+                late = isinstance(answer, TimeoutError)
+                why = f"no answer within {self._timeout_s:g} s" if late else safe(str(answer)) or type(answer).__name__
+                self._troubles[self._shown(each), f"was not answered ({why})"] += 1
             elif isinstance(answer, BaseException):
                 raise answer
+            elif answer >= _BAD:
+                self._troubles[self._shown(each), f"was answered {answer}"] += 1
 
     def _shown(self, which: int) -> str:
         return safe(f"{self._requests[which].method} {self._requests[which].path}")

@@ -10,6 +10,9 @@ tenant) may mix too.
 Reported once a call, with all formats that leaked and the exchange whose context it is, where that is known. TP016
 (the formats of the call disagree) stands back then.
 
+It takes several requests at once to show. `traceaudit probe URL…` sends them, and tells from the numbers, too, where
+whole contexts changed places and every call looks right.
+
 ## What the mesh then does
 
 | Tracer | The call |
