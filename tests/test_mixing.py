@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from traceaudit.commands.probing import mixture
-from traceaudit.mixing import Made, Mixed, Sent, mixed
+from traceaudit.mixing import Comparison, LeftOut, Made, Mixed, Sent, compare
 
 ALONE, ROUNDS, TOGETHER = 5, 10, 16
 
@@ -41,7 +41,7 @@ def calls_of(sent: Sequence[Sent], behaviour: Behaviour, seed: int = 0) -> list[
 
 def found(behaviour: Behaviour, *, urls: int = 1, seed: int = 0, sent: list[Sent] | None = None) -> list[Mixed]:
     sent = sent or requests(urls)
-    return list(mixed(sent, calls_of(sent, behaviour, seed)))
+    return compare(sent, calls_of(sent, behaviour, seed)).mixed
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------------
@@ -189,15 +189,18 @@ def test_a_right_service_is_never_accused(name: str, urls: int, together: int) -
 def test_nothing_is_said_where_load_changed_the_answers() -> None:
     sent = requests()
     sent[-1] = Sent(sent[-1].id, 0, sent[-1].round, 503)
-    assert found(one_for_all, sent=sent) == []
+    assert compare(sent, calls_of(sent, one_for_all)) == Comparison(answered_alike=False)
 
 
 def test_nothing_is_said_of_an_edge_with_calls_of_others() -> None:
     sent = requests()
     calls = calls_of(sent, one_for_all)
     for owner in (None, "somebody"):
-        assert list(mixed(sent, [*calls, Made("o", 0, "stock", "GET /0", "GET /{id}", owner)])) == []
-    assert list(mixed(sent, [*calls, Made("o", 0, "pricing", "GET /0", "GET /{id}", None)]))
+        told = compare(sent, [*calls, Made("o", 0, "stock", "GET /0", "GET /{id}", owner)])
+        assert told == Comparison(left_out={("stock", "GET /{id}"): LeftOut.OWNERS})
+    told = compare(sent, [*calls, Made("o", 0, "pricing", "GET /0", "GET /{id}", None)])
+    assert told.mixed
+    assert told.left_out == {("pricing", "GET /{id}"): LeftOut.OWNERS}
 
 
 def test_nothing_is_said_where_it_is_not_known_what_one_request_does() -> None:
@@ -205,6 +208,15 @@ def test_nothing_is_said_where_it_is_not_known_what_one_request_does() -> None:
         if group[0].id != "i0-0":
             yield from one_for_all(group, random)
 
-    assert found(lately) == []
+    unknown = Comparison(left_out={("stock", "GET /{id}"): LeftOut.ALONE})
+    sent = requests()
+    assert compare(sent, calls_of(sent, lately)) == unknown
     sent = [each for each in requests() if each.round is not None or each.id in {"i0-0", "i0-1"}]
-    assert found(one_for_all, sent=sent) == []
+    assert compare(sent, calls_of(sent, one_for_all)) == unknown
+
+
+def test_nothing_is_said_where_calls_are_not_as_many_as_they_should_be() -> None:
+    sent = requests()
+    for behaviour in (saving(0.5), adding(0.5)):
+        unknown = Comparison(left_out={("stock", "GET /{id}"): LeftOut.TOGETHER})
+        assert compare(sent, calls_of(sent, behaviour)) == unknown

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from traceaudit.audit import Audit
 from traceaudit.correlation import Attribution, Cause, Inbound
@@ -87,24 +88,51 @@ class Mixed:
         return min(MOST, 1 - BY_CHANCE**self.sizes)
 
 
-def mixed(sent: Sequence[Sent], calls: Sequence[Made]) -> Iterator[Mixed]:
-    """Every call beyond those that its owner makes, each with a request that lacks one."""
-    if not _answered_alike(sent):
-        return
+class LeftOut(StrEnum):
+    """Why nothing can be told from the numbers of an edge's calls."""
+
+    OWNERS = "some of these calls carry no request's context, or several requests'"
+    ALONE = "these calls are not as many for every request alone"
+    TOGETHER = "these calls are more or fewer when requests are together (a cache, retries)"
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What the numbers tell: calls beyond those that their owners make, each with a request that lacks one."""
+
+    mixed: list[Mixed] = field(default_factory=list)
+    left_out: dict[tuple[str, str], LeftOut] = field(default_factory=dict)
+    """By authority and route, the edges of which nothing can be told."""
+    answered_alike: bool = True
+    """False: a URL's requests were not all answered alike, and nothing can be told at all."""
+
+
+def compare(sent: Sequence[Sent], calls: Sequence[Made]) -> Comparison:
+    """Compares what requests did together with what they did alone."""
+    comparison = Comparison(answered_alike=_answered_alike(sent))
+    if not comparison.answered_alike:
+        return comparison
     edges: defaultdict[tuple[str, str], list[Made]] = defaultdict(list)
     for call in calls:
         edges[call.authority, call.route].append(call)
     ours = {each.id for each in sent}
-    for made in edges.values():
+    for edge, made in edges.items():
         if any(call.owner not in ours for call in made):
+            comparison.left_out[edge] = LeftOut.OWNERS
             continue
         targets: defaultdict[str, list[Made]] = defaultdict(list)
         for call in made:
             targets[call.target].append(call)
-        spreads = _spreads(sent, targets.values()) or _spreads(sent, [made]) or []
+        spreads = _spreads(sent, targets.values())
+        if isinstance(spreads, LeftOut):
+            spreads = _spreads(sent, [made])
+        if isinstance(spreads, LeftOut):
+            comparison.left_out[edge] = spreads
+            continue
         sizes = len({spread.expected[round_] for spread in spreads for round_ in spread.over})
         for spread in spreads:
-            yield from _pairs(spread, sizes)
+            comparison.mixed += _pairs(spread, sizes)
+    return comparison
 
 
 def _answered_alike(sent: Sequence[Sent]) -> bool:
@@ -129,21 +157,25 @@ class _Spread:
     under: dict[int, list[Sent]]
 
 
-def _spreads(sent: Sequence[Sent], kinds: Iterable[Sequence[Made]]) -> list[_Spread] | None:
-    """``None``: of some kind, calls are not always as many as they should be, or that is not known."""
-    spreads = [_spread(sent, calls) for calls in kinds]
-    known = [spread for spread in spreads if spread is not None]
-    return known if len(known) == len(spreads) else None
+def _spreads(sent: Sequence[Sent], kinds: Iterable[Sequence[Made]]) -> list[_Spread] | LeftOut:
+    """The spread of each kind, or why that of one tells nothing."""
+    spreads = []
+    for calls in kinds:
+        spread = _spread(sent, calls)
+        if isinstance(spread, LeftOut):
+            return spread
+        spreads.append(spread)
+    return spreads
 
 
-def _spread(sent: Sequence[Sent], calls: Sequence[Made]) -> _Spread | None:
+def _spread(sent: Sequence[Sent], calls: Sequence[Made]) -> _Spread | LeftOut:
     made: dict[str, list[Made]] = {each.id: [] for each in sent}
     for call in calls:
         assert call.owner is not None
         made[call.owner].append(call)
     usual = _usual(sent, made)
     if usual is None:
-        return None
+        return LeftOut.ALONE
     over: defaultdict[int, list[Sent]] = defaultdict(list)
     under: defaultdict[int, list[Sent]] = defaultdict(list)
     expected, beyond = Counter[int](), Counter[int]()
@@ -154,7 +186,7 @@ def _spread(sent: Sequence[Sent], calls: Sequence[Made]) -> _Spread | None:
             expected[each.round] += usual[each.url]
             if difference:
                 (over if difference > 0 else under)[each.round].append(each)
-    return None if any(beyond.values()) else _Spread(made, usual, expected, over, under)
+    return LeftOut.TOGETHER if any(beyond.values()) else _Spread(made, usual, expected, over, under)
 
 
 def _pairs(spread: _Spread, sizes: int) -> Iterator[Mixed]:

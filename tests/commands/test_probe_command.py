@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.server
 import json
 import re
+import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import UPSTREAM_NAME, traceaudit
+from tests.live import UPSTREAM_NAME, environment, traceaudit
 from tests.services import LOOPBACK, build, free_port, running
 
 FEW = ["--serial", "4", "--rounds", "6", "--grace-ms", "60"]
@@ -81,7 +83,8 @@ def test_a_fault_of_every_request_is_told_with_the_numbers_of_both_phases(tmp_pa
     done = probe(tmp_path, "/drop/17", *FEW, name="nethttp")
     said = summary(done.stdout)
     assert re.search(r"N of 4 calls  N of 81 calls  ✘ TP001 traceparent-dropped\n", said)
-    assert said.endswith("✓ nothing came up only together\n")
+    assert "upstream.test GET /drop/{id}: some of these calls carry no request's context" in said
+    assert said.endswith("• nothing came up only together, as far as could be seen\n")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,7 @@ def test_a_fault_of_every_request_is_told_with_the_numbers_of_both_phases(tmp_pa
 )
 def test_a_right_service_is_not_accused(tmp_path: Path, name: str, paths: list[str]) -> None:
     done = probe(tmp_path, *paths, *FEW, "--fail-on", "note", name=name)
-    assert done.stdout.endswith("✓ nothing came up only together\n")
+    assert re.search(r"[✓•] nothing came up only together(, as far as could be seen)?\n$", done.stdout)
     assert rows(tmp_path, "select code, message from findings") == []
 
 
@@ -142,6 +145,56 @@ def test_requests_are_alone_at_first_and_then_together(tmp_path: Path) -> None:
     assert all(after[0] > before[1] for before, after in pairwise(alone))
     assert [len(each) for each in phases.values()] == [16, 15, 14, 13, 12, 11]
     assert all(max(start for start, _ in each) < min(end for _, end in each) for each in phases.values())
+
+
+def test_a_service_that_ends_meanwhile_makes_it_inconclusive(tmp_path: Path) -> None:
+    done = probe(tmp_path, "/fatal/17", *FEW, check=3)
+    assert "service │ fatal error: concurrent map writes" in done.stderr
+    assert "the service ended by itself with status 2" in done.stderr
+    assert done.stdout.endswith("? inconclusive: the probe ended after 0 of 6 rounds; see why, and probe again\n")
+
+
+def test_so_does_an_interruption(tmp_path: Path) -> None:
+    port = free_port()
+    with running("upstream") as upstream:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "traceaudit", "probe", f"{LOOPBACK}:{port}/own/17", "--outbound", "0"),
+                *("--serial", "3", "--grace-ms", "60", "--rounds", "1000", "--together", "4"),
+                *("--route", f"{UPSTREAM_NAME}={LOOPBACK}:{upstream.port}", "--", str(build(["sharing"])["sharing"])),
+                *("-listen", f"{LOOPBACK}:{port}", "-upstream", f"http://{UPSTREAM_NAME}"),
+            ],
+            cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stderr is not None
+        assert any(line.startswith("together") for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert re.search(r"\? inconclusive: the probe ended after \d+ of 1,000 rounds", output)
+
+
+def test_what_stands_in_headers_and_data_does_not_reach_the_disk(tmp_path: Path) -> None:
+    probe(
+        tmp_path, "/own/17", *FEW, "-H", "Authorization: Bearer secret-1", "-d", "secret-2", "-X", "GET",
+    )  # fmt: skip
+    written = b"".join(path.read_bytes() for path in tmp_path.glob("audit.db*"))
+    assert b"own/17" in written
+    assert b"secret-" not in written
+    ((command,),) = rows(tmp_path, "select command from runs")
+    assert re.fullmatch(r"traceaudit probe http://\S+/own/17 -- \S+sharing -listen .*", str(command))
+
+
+def test_without_the_marks_it_says_what_it_could_not_see(tmp_path: Path) -> None:
+    done = probe(tmp_path, "/current/17", *FEW, "--redact", "user-agent")
+    assert "Not seen: whether whole contexts change places; what tells that was not recorded." in done.stdout
+    assert done.stdout.endswith("• nothing came up only together, as far as could be seen\n")
+
+
+def test_where_calls_are_saved_it_says_what_it_could_not_see(tmp_path: Path) -> None:
+    done = probe(tmp_path, "/once/17?sleep_ms=50", *FEW)
+    said = " ".join(done.stdout.split())
+    assert "upstream.test GET /once/{id}: these calls are more or fewer when requests are together" in said
 
 
 class Refusing(http.server.BaseHTTPRequestHandler):

@@ -45,7 +45,7 @@ class Elsewhere:
             self._working = asyncio.get_running_loop().create_task(self._work())
 
     async def finish(self, enough: asyncio.Event, patience_s: float = PATIENCE_S) -> bool:
-        """Looks at all there is, until that is done, ``enough`` is set, or patience is over; whether all was looked at."""
+        """Looks at all there is until that is done, ``enough`` is set, or patience is over; whether it is done."""
         self._audit.finish()
         self.poke()
         try:

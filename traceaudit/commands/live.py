@@ -9,11 +9,8 @@ import asyncio
 import gc
 import os
 import signal
-import socket
 import sqlite3
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +19,7 @@ from typing import TYPE_CHECKING
 from traceaudit import listeners
 from traceaudit.audit import Audit
 from traceaudit.capture.elsewhere import Elsewhere
-from traceaudit.commands import telling
+from traceaudit.commands import beginning, telling
 from traceaudit.commands.capturing import ENVIRONMENT, Capturing, Way, chosen_way, listeners_for
 from traceaudit.commands.reading import chosen
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
@@ -34,8 +31,7 @@ from traceaudit.listeners import Address, Kind, Listener
 from traceaudit.open_files import raise_limit
 from traceaudit.safe import safe
 from traceaudit.store.reader import AuditReader, FindingRow, NotAnAuditError, Run
-from traceaudit.store.writer import AuditWriter
-from traceaudit.supervisor import Service, ServiceFailedError, answers
+from traceaudit.supervisor import Service, ServiceFailedError
 from traceaudit.verdicts import Revision
 from traceaudit_addons import certificates
 from traceaudit_addons.arrivals import Arrivals
@@ -46,7 +42,7 @@ from traceaudit_addons.minting import formats_to_mint
 from traceaudit_addons.open_calls import OpenCalls
 from traceaudit_addons.other_protocols import OtherProtocols
 from traceaudit_addons.peers import Peers
-from traceaudit_addons.recorder import LOCK_PATIENCE_MS, Clock, Recorder
+from traceaudit_addons.recorder import Clock, Recorder
 from traceaudit_addons.redirected import Redirected
 from traceaudit_addons.service_names import ServiceNames
 from traceaudit_addons.sidecar import Sidecar
@@ -63,8 +59,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 type Further = Callable[[Console, AuditReader, Run, Sequence[FindingRow]], None]
-type Judge = Callable[[Audit, AuditReader], Iterable[Revision]]
-"""Finds what only a look at the whole run can show."""
+type Judge = Callable[[Audit, AuditReader, int], Iterable[Revision]]
+"""Finds what only a look at the whole run, of this number, can show."""
 
 
 @dataclass(slots=True)
@@ -77,6 +73,8 @@ class Plan:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     quiet: bool = False
     way: Way = ENVIRONMENT
+    said: str = ""
+    """The command that the run is recorded under; empty: as it was typed."""
     judge: Judge | None = None
     """What else is to be found, once everything has been seen."""
 
@@ -137,7 +135,7 @@ def plan_of(settings: Settings, command: Sequence[str] = (), *, quiet: bool = Fa
 
 def audit(plan: Plan, work: Work | None = None) -> Outcome:
     """Runs an audit to its end. Raises UsageFailure or BadInputFailure where it cannot begin."""
-    plan = _looked_at(plan)
+    plan = beginning.looked_at(plan)
 
     async def whole() -> Outcome:
         return await LiveAudit(plan, work).run()
@@ -156,7 +154,7 @@ class LiveAudit:
         self._work = work
         self._clock = Clock()
         started_ns = self._clock.now_ns()
-        self._writer = _writer(plan, started_ns)
+        self._writer = beginning.writer(plan, started_ns)
         self._core = Audit(settings.audit_settings())
         self._core.advance(started_ns)
         self._folder = certificates.directory()
@@ -333,7 +331,7 @@ class LiveAudit:
     def _judge(self, _: int) -> None:
         if self._plan.judge is not None:
             with AuditReader(Path(self._plan.settings.db)) as reader:
-                for revision in self._plan.judge(self._core, reader):
+                for revision in self._plan.judge(self._core, reader, self._writer.run_id):
                     self._writer.revise(revision)
 
     def _say_once(self, text: str) -> None:
@@ -351,70 +349,6 @@ async def _either(*waits: Awaitable[object]) -> None:
     await asyncio.gather(*rest, return_exceptions=True)
     for task in done:
         task.result()
-
-
-# --- before it begins -------------------------------------------------------------------------------------------------
-
-
-def _looked_at(plan: Plan) -> Plan:
-    """The plan with a real port for every listener. Says now what would go wrong later: a port that is taken, a service
-    that is there already.
-    """
-    places: list[Listener] = []
-    for each in plan.listeners:
-        if each.kind is Kind.REDIRECT and places and places[-1].kind is Kind.REDIRECT:
-            # IPv6 is redirected to the same port; where there is no IPv6, nothing has to be.
-            with suppress(UsageFailure):
-                places.append(_with_port(replace(each, listen=Address(each.listen.host, places[-1].listen.port))))
-            continue
-        places.append(_with_port(each))
-    plan = replace(plan, listeners=places)
-    if plan.command and plan.target is not None and not plan.way.in_pod and asyncio.run(answers(plan.target)):
-        raise UsageFailure(
-            f"something listens on {plan.target} already, so {plan.command[0]} could not; stop it, or use"
-            " `traceaudit proxy` to audit what is running there"
-        )
-    return plan
-
-
-def _with_port(listener: Listener) -> Listener:
-    option = {Kind.INBOUND: "--inbound", Kind.UPSTREAM: "--upstream"}.get(listener.kind, "--outbound")
-    listen = listener.listen
-    try:
-        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, where = found[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
-            port: int = probe.getsockname()[1]
-    except OSError as error:
-        raise UsageFailure(
-            f"cannot listen on {listen}: {error.strerror}; choose another port with {option}"
-            + (" (0: any that is free)" if option == "--outbound" else "")
-        ) from error
-    return replace(listener, listen=Address(listen.host, port))
-
-
-def _writer(plan: Plan, started_ns: int) -> AuditWriter:
-    settings = plan.settings
-    try:
-        return AuditWriter(
-            Path(settings.db),
-            started_ns=started_ns,
-            command=" ".join(["traceaudit", *sys.argv[1:]]),
-            service=" ".join(plan.command) or str(plan.target),
-            settings=settings.as_json(),
-            redact=settings.redact,
-            patience_ms=LOCK_PATIENCE_MS,
-        )
-    except sqlite3.OperationalError as error:
-        raise UsageFailure(f"{settings.db} cannot be written: {error}; choose another file with --db") from error
-    except sqlite3.DatabaseError as error:
-        raise BadInputFailure(
-            f"{settings.db} is not an audit database: {error}; choose another file with --db"
-        ) from error
-    except OSError as error:
-        raise UsageFailure(f"{settings.db} cannot be made: {error.strerror}; choose another file with --db") from error
 
 
 # --- when it is over --------------------------------------------------------------------------------------------------

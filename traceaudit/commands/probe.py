@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from traceaudit.commands.options import audit_options, capture_options, settings_from
 from traceaudit.commands.requested import body_of, requests_of
 from traceaudit.commands.sending import TIMEOUT_S
-from traceaudit.commands.status import UsageFailure
+from traceaudit.commands.status import Status, UsageFailure
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -27,8 +28,8 @@ Examples:
   traceaudit probe --unsafe -H 'Content-Type: application/json' -d '{"item": 17}' http://localhost:8080/orders
 
 \b
-Without a COMMAND, the service runs already, and calls through the proxy as
-with `traceaudit proxy`. Every request has a trace of its own, and says which
+Without a COMMAND, the service runs already, and calls through this audit's
+proxy (--outbound); end a `traceaudit run` around it first. Every request has a trace of its own, and says which
 it is in User-Agent and tracestate. Several URLs are mixed: give those that
 call the same upstreams with different paths.
 
@@ -135,5 +136,7 @@ def command(
         )
     load = Load(requests, settings, serial=serial, rounds=rounds, together=together, timeout_s=timeout, quiet=quiet)
     plan.judge = load.judge
+    plan.said = shlex.join(["traceaudit", "probe", *urls, *(["--", *service] if service else [])])
     live.listen_to_the_proxy()
-    sys.exit(live.conclude(plan, live.audit(plan, load.work), load.tell))
+    status = live.conclude(plan, live.audit(plan, load.work), load.tell)
+    sys.exit(status if load.complete or status is not Status.OK else Status.INCONCLUSIVE)

@@ -9,21 +9,29 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from traceaudit.findings import SEVERAL
+from traceaudit.mixing import Comparison
 from traceaudit.reports import verdict, words
 from traceaudit.reports.layout import wrap
 from traceaudit.store.reader import AuditReader, FindingRow, Run
 
 _WIDTH = 18
+_UNSURE = "bold yellow"
 _MIXED = ("TP021", "TP022")
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """How many requests were alone, and how many together; ``since_ns`` is when these began (``None``: never)."""
+class Probed:
+    """How many requests were alone, and how many together; ``since_ns`` is when these began (``None``: never).
+
+    ``done`` of ``rounds`` are over. ``comparison`` is what the numbers of calls tell; ``None``: nobody looked at them.
+    """
 
     alone: int
     together: int
     since_ns: int | None
+    done: int
+    rounds: int
+    comparison: Comparison | None
 
 
 @dataclass(slots=True)
@@ -41,15 +49,16 @@ class _Row:
         return bool(self.together) and not self.alone and self.calls[0] > 0
 
 
-def lines(reader: AuditReader, run: Run, findings: Sequence[FindingRow], sent: Sent, width: int) -> Iterator[Text]:
+def lines(reader: AuditReader, run: Run, findings: Sequence[FindingRow], probed: Probed, width: int) -> Iterator[Text]:
     """The numbers of both phases for each finding that counts, and what came up only together."""
     yield Text()
-    title = f": {words.plural(sent.alone, 'request')} alone, {sent.together:,} together"
+    title = f": {words.plural(probed.alone, 'request')} alone, {probed.together:,} together"
     yield from wrap(Text.assemble(("Probe", "bold"), title), width)
-    if sent.since_ns is None:
-        yield from wrap(Text("? inconclusive: the probe ended before requests were together", "bold yellow"), width)
+    if probed.since_ns is None:
+        said = "? inconclusive: the probe ended before requests were together; see why, and probe again"
+        yield from wrap(Text(said, _UNSURE), width, "", "  ")
         return
-    rows = _rows(reader, run, findings, sent.since_ns)
+    rows = _rows(reader, run, findings, probed.since_ns)
     if rows:
         yield Text()
         yield Text(f"  {'alone':<{_WIDTH}}  together", "dim")
@@ -65,8 +74,12 @@ def lines(reader: AuditReader, run: Run, findings: Sequence[FindingRow], sent: S
         )
         where = words.edge(SEVERAL.join(sorted(row.routes)), finding.outbound_authority, finding.outbound_route)
         yield from wrap(Text(where, "dim"), width, " " * (2 * _WIDTH + 6))
+    yield from _left_out(rows, probed.comparison, width)
     yield Text()
-    yield from wrap(_conclusion(rows, run, findings), width, "", "  ")
+    yield from wrap(_conclusion(rows, run, findings, probed.comparison), width, "", "  ")
+    if probed.done < probed.rounds:
+        said = f"? inconclusive: the probe ended after {probed.done:,} of {words.plural(probed.rounds, 'round')}"
+        yield from wrap(Text(f"{said}; see why, and probe again", _UNSURE), width, "", "  ")
 
 
 def _rows(reader: AuditReader, run: Run, findings: Sequence[FindingRow], since_ns: int) -> list[_Row]:
@@ -86,17 +99,38 @@ def _rows(reader: AuditReader, run: Run, findings: Sequence[FindingRow], since_n
     return sorted(rows.values(), key=lambda row: not row.only_together)
 
 
+def _left_out(rows: Sequence[_Row], comparison: Comparison | None, width: int) -> Iterator[Text]:
+    """What the numbers of calls cannot tell: silence is not to look like all is well."""
+    title = Text.assemble(("Not seen", "bold"), ": whether whole contexts change places")
+    if comparison is None or not comparison.answered_alike:
+        why = "what tells that was not recorded" if comparison is None else "requests were not all answered alike"
+        yield Text()
+        yield from wrap(Text.assemble(title, f"; {why}."), width)
+        return
+    told = {(row.finding.outbound_authority, row.finding.outbound_route) for row in rows if row.finding.code in _MIXED}
+    others = [(edge, why) for edge, why in comparison.left_out.items() if edge not in told]
+    if others:
+        yield Text()
+        yield from wrap(Text.assemble(title, " on these routes:"), width)
+    for edge, why in others:
+        yield from wrap(Text(f"{words.upstream(*edge)}: {why.value}"), width, "  ", "    ")
+
+
 def _share(found: set[str], calls: int) -> str:
     return f"{len(found):,} of {words.plural(calls, 'call')}"
 
 
-def _conclusion(rows: Sequence[_Row], run: Run, findings: Sequence[FindingRow]) -> Text:
-    only = sum(row.only_together for row in rows)
+def _conclusion(rows: Sequence[_Row], run: Run, findings: Sequence[FindingRow], comparison: Comparison | None) -> Text:
+    only = [row for row in rows if row.only_together]
     if only:
-        said = f"✘ {words.plural(only, 'fault')} came up only together: requests share what should be each one's own"
-        return Text(said, "bold red")
+        why = (
+            ": requests share what should be each one's own" if any(row.finding.code in _MIXED for row in only) else ""
+        )
+        return Text(f"✘ {words.plural(len(only), 'fault')} came up only together{why}", "bold red")
     if verdict.doubts(run, findings):
-        return Text("? nothing can be said of requests together: the run is inconclusive", "bold yellow")
+        return Text("? nothing can be said of requests together: the run is inconclusive", _UNSURE)
     if any(finding.code in _MIXED and not verdict.counts(finding) for finding in findings):
-        return Text("? contexts are mixed, perhaps: more --rounds, and more --together, tell", "bold yellow")
+        return Text("? contexts are mixed, perhaps: more --rounds, and more --together, tell", _UNSURE)
+    if comparison is None or not comparison.answered_alike or comparison.left_out:
+        return Text("• nothing came up only together, as far as could be seen", "bold cyan")
     return Text("✓ nothing came up only together", "bold green")

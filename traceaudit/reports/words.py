@@ -200,7 +200,7 @@ def link(candidates: Sequence[LinkRow], settled: float) -> str:
     inbound_id, method, share, evidence = candidates[0]
     if inbound_id is None:
         return f"no request is likely to have caused it ({probability(share)})"
-    meaning = METHODS.get(method, "")
+    meaning = "how calls are spread over requests" if "calls_missing" in evidence else METHODS.get(method, "")
     said = f"{probability(share)} by {name(method)}{': ' + meaning if meaning else ''}"
     numbers = evidence_in_words(evidence)
     rivals = sum(each[0] is not None for each in candidates[1:])

@@ -282,8 +282,9 @@ class AuditReader:
         )
         return [id_ for (id_,) in rows]
 
-    def requests_with(self, run_id: int, header: str) -> list[tuple[str, int | None, str]]:
-        """The requests that brought a header (its name in lower case): id, status, and the header's value."""
+    def requests_with(self, run_id: int, header: str) -> list[tuple[str, int | None, str | None]]:
+        """The requests that brought a header (its name in lower case): id, status, and the header's value, unless it is
+        redacted."""
         return list(
             self._db.execute(
                 "select exchanges.id, status, value from exchanges join headers on exchange_id = exchanges.id"

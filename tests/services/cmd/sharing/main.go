@@ -2,7 +2,8 @@
 //
 // Wrong with many at once: /current/… (one variable holds the latest request's headers, all of them), /current-trace/…
 // (likewise, but x-request-id is the request's own), /pooled/… (headers from a pool, given back before they are used),
-// /exchanged/… (two that are there together take each other's headers).
+// /exchanged/… (two that are there together take each other's headers), /fatal/… (ends the service, as the runtime does
+// when two write to a map).
 // Right: /own/… (one client and a pool, both used as they should be), /once/… (requests for one path share one call),
 // /cached/… (a call's answer serves others for a while), /again/… (a call that takes long is made a second time).
 package main
@@ -10,8 +11,11 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"net/http"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"traceaudit.test/services/internal/service"
@@ -25,6 +29,7 @@ func main() {
 		"current-trace": func(r *http.Request) ([]byte, error) { return fromCurrent(r, true) },
 		"pooled":        givenBackEarly,
 		"exchanged":     exchanged,
+		"fatal":         fatal,
 		"own":           own,
 		"once":          once,
 		"cached":        cached,
@@ -164,6 +169,18 @@ func exchanged(r *http.Request) ([]byte, error) {
 		}
 	}
 	return call(r, header)
+}
+
+var inside atomic.Int32
+
+func fatal(r *http.Request) ([]byte, error) {
+	if inside.Add(1) > 1 {
+		fmt.Fprintln(os.Stderr, "fatal error: concurrent map writes")
+		os.Exit(2)
+	}
+	defer inside.Add(-1)
+	prepare()
+	return call(r, service.Forwarded(r.Header))
 }
 
 type flight struct {
