@@ -61,6 +61,7 @@ def _with_port(listener: Listener) -> Listener:
 
 
 def writer(plan: Plan, started_ns: int) -> AuditWriter:
+    """The run in the audit database. Raises UsageFailure or BadInputFailure where there can be none."""
     settings = plan.settings
     try:
         return AuditWriter(
