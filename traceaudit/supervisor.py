@@ -48,7 +48,7 @@ async def answers(address: Address) -> bool:
     try:
         async with asyncio.timeout(1):
             _, writer = await asyncio.open_connection(address.host, address.port)
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, UnicodeError):  # The last: what no name can be.
         return False
     writer.close()
     with contextlib.suppress(OSError):

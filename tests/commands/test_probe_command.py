@@ -248,6 +248,9 @@ def test_requests_that_are_not_answered_are_told_of(tmp_path: Path) -> None:
 
 BAD = {
     "nothing listens": (["http://127.0.0.1:{free}/"], "nothing listens on 127.0.0.1:{free}: start the service"),
+    "no name": ([f"http://{'a' * 70}/"], "nothing listens on aaa"),
+    "not ASCII": (["http://☃.test/"], "write the host in ASCII"),
+    "no host": (["http:///x"], "there is no host in it"),
     "no place": (["/orders"], "/orders: where does the service listen? Write the whole URL"),
     "two services": (["localhost:1/", "localhost:2/"], "are of several services; probe one at a time"),
     "another service": (["--inbound", "15006:8080", "localhost:9/"], "the audit is in front of 127.0.0.1:8080"),

@@ -65,6 +65,8 @@ def _parts(url: str) -> SplitResult:
         )
     if part.username is not None:
         raise UsageFailure(f"{url}: a name and password go into a header: --header 'Authorization: Basic …'")
+    if not part.netloc.isascii():
+        raise UsageFailure(f"{url}: write the host in ASCII, as a Host header has it (xn--…)")
     if part.scheme and not part.hostname:
         raise UsageFailure(f"{url}: there is no host in it; write it like http://localhost:8080/orders/17")
     return part
