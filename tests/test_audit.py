@@ -140,6 +140,20 @@ def test_routes_that_may_both_have_caused_a_call_are_both_named(history: History
     assert "TP001 GET /cart | GET /checkout -> pricing" in history.findings()
 
 
+def test_what_one_route_is_known_to_do_is_not_found_again_for_it_or_another(history: History) -> None:
+    """A call that either of two requests may have made is one more of those that the first is known to make so."""
+    drops(history)
+    history.request(2 * IDLE_MS, "i1", ids(1))
+    history.request(2 * IDLE_MS + 1, "i2", ids(2), path="/cart")
+    for late in (2, 3, 4):
+        history.call(2 * IDLE_MS + late, [])
+    history.response(2 * IDLE_MS + 5, "i1")
+    history.response(2 * IDLE_MS + 6, "i2")
+    assert {key for key in history.findings() if key.startswith("TP001")} == {"TP001 GET /checkout -> pricing"}
+    (finding,) = (each for each in history.audit.findings if each.rule.code == "TP001")
+    assert finding.occurrences == 6
+
+
 def test_a_call_in_idle_time_is_caused_by_nothing_and_never_accused(history: History) -> None:
     verdict = history.call(IDLE_MS + 1, [], host="config", path="/watch")
     assert (verdict.links[0].inbound_id, verdict.edge, verdict.outcomes) == (None, None, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -29,6 +30,11 @@ class Edge:
     inbound_route: str
     outbound_authority: str
     outbound_route: str
+
+    @property
+    def inbound_routes(self) -> frozenset[str]:
+        """Each of those that ``inbound_route`` names."""
+        return frozenset(self.inbound_route.split(SEVERAL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +195,16 @@ class Finding:
 
     def take(self, other: Finding) -> None:
         """Adds another finding of the same rule, whose edge turned out to be the same."""
+        self.gather(other)
+        if other.probability > self.probability:
+            self.probability, self.example = other.probability, other.example
+
+    def gather(self, other: Finding) -> None:
+        """Counts the occurrences of one that says less; its own probability and example stand."""
         self._settled.take(other._settled)
         self._open |= other._open
         self._stale = True
         other.into = self
-        if other.probability > self.probability:
-            self.probability, self.example = other.probability, other.example
 
     def recount(self) -> None:
         """Finds the probability and the example anew, where something was taken back."""
@@ -292,11 +302,33 @@ class FindingsBook:
                 self.merged_findings[finding.id] = into_finding.id
 
     def withdraw(self) -> list[Finding]:
-        """Takes back what is more likely wrong than right by now; the findings that were taken back."""
+        """Takes back what is more likely wrong than right by now, and merges what says nothing of its own; the findings
+        that were taken back.
+        """
         doubtful = {key: each for key, each in self._findings.items() if each.probability < WORTH_SAYING}
         for key in doubtful:
             del self._findings[key]
+        self._leave_to_surer()
         return list(doubtful.values())
+
+    def _leave_to_surer(self) -> None:
+        """Leaves what is said of several routes to what is said as surely of some of them, occurrences and all.
+
+        "One of these two drops it" adds nothing to "this one drops it", and would read like a second fault.
+        """
+        by_call: defaultdict[tuple[str, str, str], list[Finding]] = defaultdict(list)
+        for finding in self._findings.values():
+            edge = finding.edge
+            by_call[finding.rule.code, edge.outbound_authority, edge.outbound_route].append(finding)
+        for alike in by_call.values():
+            alike.sort(key=lambda each: len(each.edge.inbound_routes))
+            for finding in alike:
+                surer = [each for each in alike if each.into is None and _implies(each, finding)]
+                if surer:
+                    best = max(surer, key=lambda each: each.occurrences)
+                    best.gather(finding)
+                    self.drop(finding)
+                    self.merged_findings[finding.id] = best.id
 
     def severity(self, rule: Rule) -> Severity:
         """A rule's severity: as configured, else its own, a step lower when its family is not required."""
@@ -306,6 +338,13 @@ class FindingsBook:
         if rule.family is not None and rule.family not in self._require:
             return rule.severity.lowered()
         return rule.severity
+
+
+def _implies(one: Finding, other: Finding) -> bool:
+    """Whether the first says of some of the other's routes, as surely, what the other says of one of them all."""
+    surest = list(Confidence)
+    as_sure = surest.index(one.confidence) <= surest.index(other.confidence)
+    return as_sure and one.edge.inbound_routes < other.edge.inbound_routes
 
 
 def _ends(merged: Mapping[int, int]) -> Iterator[tuple[int, int]]:

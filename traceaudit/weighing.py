@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from traceaudit.correlation import Activity
 from traceaudit.correlation.correlator import LEAST_DOUBT
 from traceaudit.correlation.frozen import OCCASIONS
-from traceaudit.findings import SEVERAL, WORTH_SAYING, Accusation, Edge, Finding
+from traceaudit.findings import WORTH_SAYING, Accusation, Edge, Finding
 from traceaudit.rules import tp022_context_frozen
 
 INSTEAD_OF_FROZEN = frozenset({"TP011", "TP021"})
@@ -31,7 +31,7 @@ def settle(findings: Iterable[Finding], activity: Activity, timed: Counter[str])
     findings = list(findings)
     callers: defaultdict[str, set[str]] = defaultdict(set)
     for finding in findings:
-        callers[_key(finding.edge)] |= set(finding.edge.inbound_route.split(SEVERAL))
+        callers[_key(finding.edge)] |= finding.edge.inbound_routes
     for finding in findings:
         finding.recount()
         weighed = [(_weighed(activity, finding.edge, each), each) for each in finding.clearest.values()]
@@ -53,7 +53,7 @@ def _key(edge: Edge) -> str:
 def _steady(activity: Activity, edge: Edge, callers: Iterable[str]) -> bool:
     """Whether the calls on an edge come exactly as often as its requests, or as all that are known to make them."""
     key = _key(edge)
-    return activity.steady(key, edge.inbound_route.split(SEVERAL)) or activity.steady(key, callers)
+    return activity.steady(key, edge.inbound_routes) or activity.steady(key, callers)
 
 
 def _any_of(activity: Activity, finding: Finding) -> float:

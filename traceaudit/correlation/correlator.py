@@ -233,7 +233,7 @@ def by_times(
     ]
     total = sum(each.probability for _, each in known)
     named = {inbound.id for inbound, _ in known}
-    others = [each.inbound for each in presence.causes if each.inbound and each.inbound.id not in named]
+    others = [each for each in presence.causes if each.inbound and each.inbound.id not in named]
     nothing = max(LEAST_DOUBT, alone) if known or others else 1.0
     # Times alone never prove: what inference is surest of has been wrong now and then.
     doubt = 0.0 if not others else _DOUBT if known else 1.0
@@ -241,7 +241,10 @@ def by_times(
         Cause(inbound, (1 - nothing) * (1 - doubt) * each.probability / total, dict(each.evidence))
         for inbound, each in known
     ]
-    causes += [Cause(inbound, (1 - nothing) * doubt / len(others)) for inbound in others]
+    # Of these, times have told nothing; presence has, unless it took the call for uncaused.
+    present = sum(each.probability for each in others)
+    parts = [each.probability / present if present else 1 / len(others) for each in others]
+    causes += [Cause(each.inbound, (1 - nothing) * doubt * part) for each, part in zip(others, parts, strict=True)]
     ranked = tuple(sorted([*causes, Cause(None, nothing)], key=lambda cause: -cause.probability))
     match, best = presence.match, ranked[0].inbound
     if match is not None:

@@ -269,7 +269,7 @@ class AuditWriter:
             name = audit.route_now(Direction(direction), authority, route)
             if name != route:
                 renamed.append((name, self.run_id, direction, authority, route))
-        if not renamed and not book.merged_edges:
+        if not (renamed or book.merged_edges or book.merged_findings):
             return
         for old, new in book.edges_become():
             if old in edges:
@@ -284,6 +284,7 @@ class AuditWriter:
             where = "where run_id = ? and direction = ? and authority = ? and route = ?"
             self._many(f"update exchanges set route = ? {where}", renamed)  # noqa: S608  (our own words)
             self._many("update finding_occurrences set finding_id = ? where finding_id = ?", merged)
+            self._many("update or ignore marks set finding_id = ? where finding_id = ?", merged)
             self._many("delete from findings where id = ?", [(old,) for _, old in merged])
             for table in ("outcomes", "findings"):
                 self._many(f"update {table} set edge_id = ? where edge_id = ?", merged_edges)  # noqa: S608  (as above)
