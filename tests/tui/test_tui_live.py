@@ -64,12 +64,12 @@ async def test_nothing_is_read_when_nothing_was_written(shop: sample.Shop) -> No
 
 async def test_new_findings_are_announced_once_and_old_ones_are_not(shop: sample.Shop) -> None:
     drop(shop, "TP003", 1)
-    async with Inspector(path_of(shop)).run_test() as pilot:
+    async with Inspector(path_of(shop)).run_test(size=(100, 30)) as pilot:
         await settle(pilot)
         assert toasts(pilot) == []
         drop(shop, "TP001", 2)
         await look_again(pilot)
-        expected = "New finding: ✘ TP001 traceparent-dropped\nGET /checkout → inventory GET /stock/{id}"
+        expected = "New finding: ✘ TP001 traceparent-dropped GET /checkout → inventory GET /stock/{id}"
         assert [expected] == toasts(pilot)
         shop.db.execute("update findings set occurrences = occurrences + 1")
         shop.db.conn.commit()

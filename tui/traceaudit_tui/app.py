@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
@@ -42,6 +43,7 @@ from traceaudit_tui.screens.matrix import MatrixScreen
 from traceaudit_tui.signs import edge_text, name, severity_sign
 from traceaudit_tui.themes import DARK, LIGHT
 from traceaudit_tui.verdict import verdict
+from traceaudit_tui.widgets.lines import cut_within
 from traceaudit_tui.widgets.run_strip import VIEWS
 
 POLL_S = 0.5  # a person sees new findings at once; asking costs microseconds
@@ -51,6 +53,8 @@ SWITCH_S = 0.0005
 that it fetches: with Python's usual 5 ms a page of 64 rows takes a third of a second while a thread reads."""
 
 HOME = "matrix"
+ANNOUNCED_S = 6.0  # what nobody has asked for takes longer to be noticed than what a key says
+TOAST_FRAME = 3  # cells that a toast takes beside its text
 
 BAD_INPUT, WRONG_USE = 4, 2  # exit statuses; DESIGN 9
 
@@ -60,6 +64,7 @@ class Inspector(App[None]):
 
     TITLE = "traceaudit"
     CSS_PATH = "inspector.tcss"
+    NOTIFICATION_TIMEOUT = 3.0
     ENABLE_COMMAND_PALETTE = True
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "matrix": MatrixScreen,
@@ -160,7 +165,7 @@ class Inspector(App[None]):
             if new:
                 self._announce(new)
             if self._has_ended(summary):
-                self.notify(verdict(summary).spoken, title="The run has ended", markup=False)
+                self.notify(f"The run has ended: {verdict(summary).spoken}", timeout=ANNOUNCED_S, markup=False)
         elif not same_run:
             self._known = {each.identity for each in summary.findings}
         self.summary = summary
@@ -181,12 +186,24 @@ class Inspector(App[None]):
     def _announce(self, findings: list[Finding]) -> None:
         gravest = findings[0]
         grave = gravest.severity == Severity.ERROR and gravest.confidence != Confidence.AMBIGUOUS
-        sign = severity_sign(gravest.severity).sign
-        words = f"{sign} {name(gravest.code)} {name(gravest.slug)}\n{edge_text(gravest.edge)}"
-        if len(findings) > 1:
-            words += f"\nand {len(findings) - 1} more"
         title = "New finding" if len(findings) == 1 else f"{len(findings)} new findings"
-        self.notify(words, title=title, severity="error" if grave else "warning", markup=False)
+        words = f"{title}: {severity_sign(gravest.severity).sign} {name(gravest.code)} {name(gravest.slug)} "
+        more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+        words += cut_within(edge_text(gravest.edge), max(20, self.size.width - len(words) - len(more) - TOAST_FRAME))
+        self.notify(words + more, severity="error" if grave else "warning", timeout=ANNOUNCED_S, markup=False)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Says something in place of what was said before: a key that is held down must not fill the screen."""
+        self.clear_notifications()
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
     def _bring_up_to_date(self) -> None:
         for screen in self.screen_stack:

@@ -30,6 +30,7 @@ __all__ = [
     "WARNING",
     "Part",
     "Sign",
+    "called_text",
     "clock",
     "confidence_sign",
     "day_and_clock",
@@ -125,10 +126,13 @@ def edge_text(edge: Edge | None) -> str:
     """``GET /checkout → inventory GET /stock/{id}``."""
     if edge is None:
         return "no call: coverage"
+    return f"{name(edge.inbound_route)} {called_text(edge)}".strip()
+
+
+def called_text(edge: Edge) -> str:
+    """``→ inventory GET /stock/{id}``; nothing where nothing is called."""
     called = words.upstream(edge.outbound_authority, edge.outbound_route).strip()
-    if not called:
-        return name(edge.inbound_route)
-    return f"{name(edge.inbound_route)} → {called}".lstrip()
+    return f"→ {called}" if called else ""
 
 
 def request_text(exchange: Exchange) -> str:

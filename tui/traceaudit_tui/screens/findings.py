@@ -84,12 +84,12 @@ class FindingsScreen(FilteredScreen):
             Column("", 1),
             Column("code", 5),
             Column("rule", 22),
-            Column("confidence", 11, from_width=110),
+            Column("confidence", 11, from_width=120),
             Column("", 1, from_width=0),
-            Column("call", 20, flex=True),
-            Column("over time", SPARK, from_width=140),
+            Column("call", 20, flex=True, ends=True),
+            Column("over time", SPARK, from_width=100),
             Column("times", 5, right=True),
-            Column("last seen", 12, from_width=100, right=True),
+            Column("last seen", 12, from_width=140, right=True),
         ]
         yield FilterLine()
         yield RowList(columns, self._rows, id="findings")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
@@ -75,6 +76,21 @@ def flowed(chunks: list[list[Part]], width: int, gap: int = 3) -> list[Content]:
             line = Content()
         line = Content.assemble(line, " " * gap, piece) if line else piece
     return lines + (line.wrap(max(2, width)) if line else [])
+
+
+def cut_within(text: str, width: int) -> str:
+    """Text in so many cells. Where it does not fit, its middle gives way: both ends tell what is called."""
+    if cell_len(text) <= width:
+        return text
+    start = end = ""
+    for one, other in zip(text, reversed(text), strict=True):
+        if cell_len(start + one + end) >= width:
+            break
+        start += one
+        if cell_len(start + other + end) >= width:
+            break
+        end = other + end
+    return f"{start}…{end}"
 
 
 def parts_length(parts: list[Part]) -> int:

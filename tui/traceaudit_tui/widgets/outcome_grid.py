@@ -1,7 +1,8 @@
 """The matrix: call edges down, formats across, each cell the outcome that matters most, its share and its count.
 
 The cursor is on a cell. The first column and the titles stay where they are; where the formats do not fit, the rest
-scrolls under them so that the cursor's column is in view.
+scrolls under them so that the cursor's column is in view. Where the edges do not fit, each inbound route stands on a
+line of its own above its calls: cut off, edges would look alike.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from textual.style import Style
 from traceaudit.exchange import Outcome
 from traceaudit.formats.context import Format
 from traceaudit_tui.rows import Cell, Edge
-from traceaudit_tui.signs import edge_text, gravest, is_fault, name, outcome_sign, percent, short_count
-from traceaudit_tui.widgets.lines import pattern
+from traceaudit_tui.signs import called_text, edge_text, gravest, is_fault, name, outcome_sign, percent, short_count
+from traceaudit_tui.widgets.lines import cut_within, pattern
 
 SHORT = {
     Format.TRACEPARENT: "W3C",
@@ -90,6 +91,10 @@ class OutcomeGrid(ScrollView, can_focus=True):
         self._cells: dict[tuple[int, str], Cell] = {}
         self._longest = 0
         """Cells that the longest edge takes, with what stands beside it."""
+        self._places: list[tuple[int, bool]] = []
+        """What each line shows: a row, or (True) the inbound route above it."""
+        self._line_of: list[int] = []
+        """The line of each row."""
 
     @property
     def cell(self) -> Cell | None:
@@ -171,10 +176,12 @@ class OutcomeGrid(ScrollView, can_focus=True):
     def _moved(self) -> None:
         visible = max(1, self.size.height - 1)
         top = self.scroll_offset.y
-        if self.row < top:
-            self.scroll_to(y=self.row, animate=False, immediate=True, force=True)
-        elif self.row >= top + visible:
-            self.scroll_to(y=self.row - visible + 1, animate=False, immediate=True, force=True)
+        last = self._line_of[self.row] if self.row < len(self._line_of) else 0
+        first = last - 1 if last and self._places[last - 1][1] else last
+        if first < top:
+            self.scroll_to(y=first, animate=False, immediate=True, force=True)
+        elif last >= top + visible:
+            self.scroll_to(y=last - visible + 1, animate=False, immediate=True, force=True)
         self.refresh()
         self.post_message(self.Moved(self.cell))
 
@@ -202,11 +209,12 @@ class OutcomeGrid(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """The first click puts the cursor there, another one on it opens."""
-        row = event.y - 1 + self.scroll_offset.y
+        line = event.y - 1 + self.scroll_offset.y
         left, wide, first = self._widths()
         column = first + (event.x - left) // wide if event.x >= left else self.column
-        if event.y < 1 or row >= len(self.edges) or not 0 <= column < len(self.formats):
+        if event.y < 1 or line >= len(self._places) or not 0 <= column < len(self.formats):
             return
+        row, _ = self._places[line]
         if (row, column) == (self.row, self.column):
             self.action_open()
         else:
@@ -220,7 +228,16 @@ class OutcomeGrid(ScrollView, can_focus=True):
         self._moved()
 
     def _resized(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self.edges) + 1)
+        grouped = self._widths()[0] < self._longest
+        self._places, self._line_of = [], []
+        above = ""
+        for row, edge in enumerate(self.edges):
+            if grouped and edge.inbound_route != above:
+                above = edge.inbound_route
+                self._places.append((row, True))
+            self._line_of.append(len(self._places))
+            self._places.append((row, False))
+        self.virtual_size = Size(self.size.width, len(self._places) + 1)
 
     def _widths(self) -> tuple[int, int, int]:
         """Cells of the edge's column and of each format's, and the first format that is shown."""
@@ -246,15 +263,21 @@ class OutcomeGrid(ScrollView, can_focus=True):
         if y == 0:
             titles = [_fit(Content(_title(each, wide)), wide) for each in formats]
             return self._strip(Content.assemble(_fit(Content("  call"), left), *titles), width, style)
-        row = y - 1 + self.scroll_offset.y
-        if row >= len(self.edges):
+        line = y - 1 + self.scroll_offset.y
+        if line >= len(self._places):
             return Strip.blank(width, style.rich_style)
+        row, above = self._places[line]
         edge, here = self.edges[row], row == self.row
+        if above:
+            return self._strip(
+                _fit(Content.assemble("  ", (name(edge.inbound_route), "$text-muted")), width), width, style
+            )
         if here:
             style = self.get_visual_style("grid--here")
         mark = ("▌", "$primary") if here else " "
-        pieces = [_fit(Content.assemble(mark, " ", edge_text(edge)), left)]
-        strips = [Strip(Content.assemble(*pieces).render_segments(style))]
+        grouped = len(self._places) > len(self.edges)
+        words = cut_within(f"  {called_text(edge)}" if grouped else edge_text(edge), left - 3)
+        strips = [Strip(_fit(Content.assemble(mark, " ", words), left).render_segments(style))]
         for column, format_ in enumerate(formats, first):
             at = here and column == self.column
             cell = self._cells.get((edge.id, format_))

@@ -24,7 +24,7 @@ from textual.strip import Strip
 from textual.style import Style
 
 from traceaudit_tui.signs import MUTED, Part
-from traceaudit_tui.widgets.lines import pattern
+from traceaudit_tui.widgets.lines import cut_within, pattern
 
 type Cell = Sequence[Part]
 type Fetch = Callable[[Sequence[int]], Mapping[int, Sequence[Cell]]]
@@ -37,13 +37,17 @@ GAP, NARROW_GAP, NARROW = 2, 1, 100  # cells between columns; in lists below so 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``width`` in cells (for a ``flex`` column: at least); it is left out of lists narrower than ``from_width``."""
+    """``width`` in cells (for a ``flex`` column: at least); it is left out of lists narrower than ``from_width``.
+
+    ``ends``: of a text that does not fit, both ends are kept; its style is that of its first part.
+    """
 
     title: str
     width: int
     flex: bool = False
     right: bool = False
     from_width: int = 0
+    ends: bool = False
 
 
 class RowList(ScrollView, can_focus=True):
@@ -305,7 +309,10 @@ class RowList(ScrollView, can_focus=True):
         gap = " " * self._gap(width)
         pieces: list[Content] = [gutter or Content("  ")]
         for (column, cell_width), parts in zip(self.layout_columns(width), cells, strict=True):
-            cell = Content.assemble(*parts).truncate(cell_width, ellipsis=True)
+            cell = Content.assemble(*parts)
+            if column.ends and cell.cell_length > cell_width:
+                cell = Content.assemble((cut_within(cell.plain, cell_width), parts[0][1]))
+            cell = cell.truncate(cell_width, ellipsis=True)
             blank = " " * (cell_width - cell.cell_length)
             pieces += [Content.assemble(blank, cell) if column.right else Content.assemble(cell, blank), Content(gap)]
         return self._strip(Content.assemble(*pieces), width, style)
