@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.addons.test_cleartext_http2 import packed, unpacked
 from tests.live import UPSTREAM_NAME, Live, run, traceaudit
 from tests.services import LOOPBACK, free_port, running
 from tests.test_live_capture import needs_redirection
@@ -185,6 +187,25 @@ def test_a_call_in_http2_over_tls_stays_one(tmp_path: Path, monkeypatch: pytest.
         with run(tmp_path, "tlsclient", url=f"https://{UPSTREAM_NAME}", options=route) as live:
             assert call(live) == 200
     assert seen(live).calls == [("https", UPSTREAM_NAME, "/call", "HTTP/2.0", 200)]
+
+
+@captures
+def test_grpc_calls_over_tls_are_audited(capture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, name = certificate(tmp_path), f"{UPSTREAM_NAME}:50051"
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with running("grpc", "-certificate", str(file)) as shop:
+        options = ["--capture", capture]
+        with (
+            run(tmp_path, "grpc", upstream=shop, url=f"https://{name}", options=options) as live,
+            grpc.insecure_channel(f"{LOOPBACK}:{live.inbound}") as channel,
+        ):
+            for method in ("Forward", "Drop"):
+                asked = channel.unary_unary(f"/shop.v1.Shop/{method}", packed, unpacked)
+                assert asked("tea", timeout=30) == "re: tea"
+    found = seen(live)
+    assert found.calls == [("https", name, "/shop.v1.Shop/Echo", "HTTP/2.0", 0)] * 2
+    assert set(found.findings) == {"TP001", "TP003", "TP004"}
+    assert live.status == 0
 
 
 def test_a_call_over_tls_to_a_listener_of_its_upstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
-// Command grpc is a shop that speaks gRPC without TLS, instrumented with OpenTelemetry.
+// Command grpc is a shop that speaks gRPC, instrumented with OpenTelemetry; over TLS with -certificate (the file has its
+// key, too), and to its upstream if that is https://.
 //
 // shop.v1.Shop has methods of all four kinds, whose messages are strings: Echo, Collect, List and Talk answer what they
 // are sent; Fail answers with the code that it is sent; Wait takes until it is cancelled, and Ended tells how a Wait ended.
@@ -8,6 +9,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -25,6 +27,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -37,6 +40,8 @@ type text = wrapperspb.StringValue
 
 const echo = "/shop.v1.Shop/Echo"
 
+var certificate = flag.String("certificate", "", "file of the server's certificate, and its key")
+
 // ended has how each Wait ended.
 var ended = make(chan string, 100)
 
@@ -47,7 +52,16 @@ func main() {
 	defer provider.Shutdown(context.Background())
 	otel.SetTracerProvider(provider)
 
-	server := grpc.NewServer(grpc.StatsHandler(otelgrpc.NewServerHandler()))
+	options := []grpc.ServerOption{grpc.StatsHandler(otelgrpc.NewServerHandler())}
+	if *certificate != "" {
+		overTLS, err := credentials.NewServerTLSFromFile(*certificate, *certificate)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		options = append(options, grpc.Creds(overTLS))
+	}
+	server := grpc.NewServer(options...)
 	server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "shop.v1.Shop",
 		HandlerType: (*any)(nil),
@@ -117,8 +131,13 @@ func call(options ...grpc.DialOption) func(context.Context, *text) (*text, error
 			return nil, status.Error(codes.FailedPrecondition, "no -upstream")
 		}
 	}
-	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	connection, err := grpc.NewClient(strings.TrimPrefix(*service.Upstream, "http://"), options...)
+	target, overTLS := strings.CutPrefix(*service.Upstream, "https://")
+	secured := insecure.NewCredentials()
+	if overTLS {
+		secured = credentials.NewTLS(&tls.Config{})
+	}
+	options = append(options, grpc.WithTransportCredentials(secured))
+	connection, err := grpc.NewClient(strings.TrimPrefix(target, "http://"), options...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
