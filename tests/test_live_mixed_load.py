@@ -70,7 +70,7 @@ def test_every_byte_is_what_it_would_be_without(way: str, monkeypatch: pytest.Mo
     assert not [each for answer in without for each in answer.values() if each.startswith("error")]
     assert audited == without
     # All of it was audited but for the two protocols that are no HTTP, which is said.
-    shop = {f"/shop.v1.Shop/{name}" for name in ("Echo", "Fail", "Collect", "List", "Talk")}
+    shop = {f"/shop.v1.Shop/{name}" for name in ("Echo", "Fail", "Collect", "List", "Talk", "Wait", "Ended")}
     assert paths == {"/mirror?q=a+b%20c;d&q", "/socket", *shop}
     assert bypasses == set()
     for port in (there.banner, there.line):

@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"sort"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -129,7 +130,7 @@ func write(to io.Writer, fields map[string][]string) {
 	fmt.Fprintln(to, all)
 }
 
-// talk calls methods of all four kinds, and one that fails.
+// talk calls methods of all four kinds, and some that fail.
 func talk(ctx context.Context, random *rand.Rand, sum hash.Hash) error {
 	connection, err := grpc.NewClient("passthrough:///"+*rpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -166,6 +167,40 @@ func talk(ctx context.Context, random *rand.Rand, sum hash.Hash) error {
 		write(sum, stream.Trailer())
 		fmt.Fprintln(sum, errors.Is(err, io.EOF), status.Code(err), status.Convert(err).Message())
 	}
+	return giveUp(ctx, connection, sum)
+}
+
+// giveUp lets a call reach its deadline and cancels another; both times the server tells how that was for it.
+func giveUp(ctx context.Context, connection *grpc.ClientConn, sum hash.Hash) error {
+	empty, told := wrapperspb.String(""), new(wrapperspb.StringValue)
+	limited, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	fmt.Fprintln(sum, status.Code(connection.Invoke(limited, "/shop.v1.Shop/Wait", empty, told)))
+	if err := connection.Invoke(ctx, "/shop.v1.Shop/Ended", empty, told); err != nil {
+		return err
+	}
+	_, rest, _ := strings.Cut(told.Value, ",") // Who is first, the server's clock or the client's, is open.
+	fmt.Fprintln(sum, rest)
+
+	cancelled, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := connection.NewStream(cancelled, &grpc.StreamDesc{}, "/shop.v1.Shop/Wait")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(stream.SendMsg(empty), stream.CloseSend()); err != nil {
+		return err
+	}
+	// It has been sent when another call behind it on the same connection is answered.
+	if err := connection.Invoke(ctx, "/shop.v1.Shop/Echo", empty, told); err != nil {
+		return err
+	}
+	cancel()
+	fmt.Fprintln(sum, status.Code(stream.RecvMsg(told)))
+	if err := connection.Invoke(ctx, "/shop.v1.Shop/Ended", empty, told); err != nil {
+		return err
+	}
+	fmt.Fprintln(sum, told.Value)
 	return nil
 }
 
