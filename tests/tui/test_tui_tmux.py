@@ -42,11 +42,11 @@ class Tmux:
     def screen(self) -> str:
         return self("capture-pane", "-p")
 
-    def until(self, text: str) -> str:
-        """The screen when a text is on it."""
+    def until(self, *texts: str) -> str:
+        """The screen when all texts are on it: the line of the keys is drawn a moment after the view."""
         began = time.monotonic()
-        while text not in (shown := self.screen()):
-            assert time.monotonic() - began < PATIENCE_S, f"{text!r} is not on\n{shown}"
+        while not all(text in (shown := self.screen()) for text in texts):
+            assert time.monotonic() - began < PATIENCE_S, f"{texts!r} are not on\n{shown}"
         return shown
 
 
@@ -69,8 +69,7 @@ def test_every_view_is_shown_and_left(tmux: Tmux, audit_db: Path) -> None:
     opened(tmux, audit_db)
     for key, text in VIEWS.items():
         tmux.keys(key)
-        shown = tmux.until(text)
-        assert "? Help  q Quit" in shown
+        tmux.until(text, "? Help  q Quit")
     tmux.keys("?")
     tmux.until("One line a call edge")
     tmux.keys("q")  # and no escape: the next key would make it alt and that key
