@@ -13,9 +13,10 @@ WORKERS ?= auto
 GO_MODULES = traceaudit/demo/shop tests/services
 
 # Each is benchmarks/NAME.py; its settings here are quick ones, its own defaults are those of the published figures.
-BENCHMARKS = header_parsing correlation accusations proxy_overhead proxy_limits analyze_cost analyze_memory tui_million
+BENCHMARKS = header_parsing correlation accusations gate proxy_overhead proxy_limits analyze_cost analyze_memory tui_million
 SETTINGS_correlation = --generated --loads 5 --seeds 1 --requests 300
 SETTINGS_accusations = --requests 500 --seeds 1 --loads 1 5
+SETTINGS_gate = --modes sequence --clients 5 --requests 300
 SETTINGS_analyze_cost = --exchanges 20000
 SETTINGS_analyze_memory = --few 5000 --many 40000
 SETTINGS_proxy_overhead = --requests 500 --rounds 1

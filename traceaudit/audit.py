@@ -136,6 +136,16 @@ class Audit:
         settle(self.findings, self._activity, self._by_times)
         return self.findings.withdraw()
 
+    def carrier(self, exchange: Exchange) -> str | None:
+        """The one request whose identifiers a call carries; ``None``: it carries none's, or several have them."""
+        named = [
+            self._identifiers.carriers(context)
+            for context in read(exchange.request_headers).values()
+            if isinstance(context, Context)
+        ]
+        ids = {id_ for carriers in named if len(carriers) == 1 for id_ in carriers}
+        return ids.pop() if len(ids) == 1 else None
+
     def route_of(self, exchange: Exchange) -> str:
         """The route of an exchange by all that was learned."""
         route = route_of(exchange.method, exchange.path)
@@ -184,7 +194,7 @@ class Audit:
             return self._unknown(outbound, key)  # It may be anybody's.
         else:
             valued = partial(self._values.match, outbound)
-            attribution = attribute(key, sent, self._identifiers, self._activity, valued)
+            attribution = attribute(key, sent, self._identifiers, self._activity, valued, gated=outbound.gated)
         participant = self._participant()
         calls = self._calls(attribution, outbound, sent, participant)
         frozen = self._is_frozen(key, calls, attribution)

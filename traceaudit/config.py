@@ -28,6 +28,7 @@ PREFIX = "TRACEAUDIT_"
 FAIL_ON = ("error", "warning", "note", "never")
 MINT = ("missing", "never")
 CAPTURE = ("env", "listeners", "redirect", "auto")
+GATE = ("auto", "off")
 TLS = ("auto", "decrypt", "pass")
 
 
@@ -50,6 +51,10 @@ class Settings:
     mint: str = "missing"
     isolate: bool = False
     infer: bool = True
+    gate: str = "auto"
+    """Whether what the service sees is held for moments, so that what it does shows for which request."""
+    gate_budget_ms: int = 20
+    """How long each may be held for that."""
     grace_ms: int = GRACE_NS // 1_000_000
     select: tuple[str, ...] = ("ALL",)
     ignore: tuple[str, ...] = ()
@@ -326,6 +331,8 @@ _KEYS: Mapping[str, Callable[[object], object]] = {
     "mint": _one_of(MINT),
     "isolate": _switch,
     "infer": _switch,
+    "gate": _one_of(GATE),
+    "gate_budget_ms": lambda value: int(_number(value)),
     "grace_ms": lambda value: int(_number(value)),
     "select": _selectors,
     "ignore": _selectors,

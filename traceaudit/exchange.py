@@ -23,6 +23,18 @@ class Direction(StrEnum):
     OUTBOUND = "outbound"
 
 
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """What the gate has seen of a call: the request that made it, the probability that it did not, what shows it.
+
+    ``inbound_id`` is the request's exchange; ``evidence`` holds the numbers a person is shown, JSON types only.
+    """
+
+    inbound_id: str
+    doubt: float
+    evidence: dict[str, object]
+
+
 @dataclass(slots=True)
 class Exchange:
     """One HTTP request and its response (or error) as seen at the proxy; for gRPC, one call.
@@ -49,6 +61,7 @@ class Exchange:
     server_address: str | None = None
     response_headers: list[Header] = field(default_factory=list)
     minted: list[Format] = field(default_factory=list)
+    gated: Gated | None = None
 
 
 class Method(StrEnum):

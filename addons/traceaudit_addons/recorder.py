@@ -22,6 +22,7 @@ from traceaudit.formats import Format
 from traceaudit.store.writer import AuditWriter, DuplicateExchangeError
 from traceaudit.verdicts import Verdict
 from traceaudit_addons.directions import Directions
+from traceaudit_addons.gatekeeper import Gatekeeper
 from traceaudit_addons.minting import headers_of, mint
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ class Recorder:
         self._mint_formats = mint_formats
         self._watch = watch
         self._looking: Callable[[], None] | None = None
+        self.gatekeeper: Gatekeeper | None = None
+        """Who is told of each exchange, if anything is gated."""
         self._prefix = "" if writer.run_id == 1 else f"{writer.run_id}."
         self._count = 0
         self._upgraded: dict[str, HTTPFlow] = {}
@@ -165,6 +168,10 @@ class Recorder:
         )
         flow.metadata[_EXCHANGE] = exchange
         try:
+            if self.gatekeeper is not None and inbound:
+                self.gatekeeper.delivered(flow, exchange)
+            elif self.gatekeeper is not None:
+                exchange.gated = self.gatekeeper.called(flow, exchange)
             verdict = self._audit.begin(exchange)
         except Exception as error:
             verdict = None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from traceaudit import listeners
 from traceaudit.audit import GRACE_NS, Audit, AuditSettings
+from traceaudit.correlation.gating import Gate
 from traceaudit.exchange import Exchange
 from traceaudit.listeners import Address
 from traceaudit.store.reader import AuditReader
@@ -20,6 +21,7 @@ from traceaudit.store.writer import AuditWriter
 from traceaudit_addons import certificates
 from traceaudit_addons.cleartext_http2 import CleartextHTTP2
 from traceaudit_addons.directions import Directions
+from traceaudit_addons.gatekeeper import Answers, Gatekeeper
 from traceaudit_addons.isolation import Isolation
 from traceaudit_addons.minting import formats_to_mint
 from traceaudit_addons.recorder import LOCK_PATIENCE_MS, Clock, Recorder
@@ -134,6 +136,7 @@ async def sidecar(
     routes: Mapping[str, Address] | None = None,
     mint: str = "missing",
     isolate_s: float | None = None,
+    gate: Gate | None = None,
     audit: Audit | None = None,
     first: Sequence[object] = (),
 ) -> AsyncIterator[Rig]:
@@ -147,10 +150,16 @@ async def sidecar(
     writer = AuditWriter(database, started_ns=clock.now_ns(), patience_ms=LOCK_PATIENCE_MS)
     directions = Directions.of(places)
     recorder = Recorder(audit, writer, directions, clock, mint_formats=formats_to_mint(REQUIRED, mint))
-    gate = [] if isolate_s is None else [Isolation(directions, isolate_s)]
+    before: list[object] = [] if isolate_s is None else [Isolation(directions, isolate_s)]
+    after: list[object] = []
+    if gate is not None:
+        recorder.gatekeeper = Gatekeeper(gate, audit, directions, clock.now_ns, recorder.failed)
+        before.append(recorder.gatekeeper)
+        after.append(Answers(recorder.gatekeeper, directions))
     authority = folder / "authority"
     authority.mkdir()
-    addons = [*first, CleartextHTTP2(), *gate, Streaming(), recorder, ServiceNames(routes or {}, directions)]
+    names = ServiceNames(routes or {}, directions)
+    addons = [*first, CleartextHTTP2(), *before, Streaming(), recorder, names, *after]
     master = Sidecar(
         places, addons, certificates=authority, trusted=certificates.written(authority, certificates.roots(os.environ))
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tests.builders import inbound, outbound, trace_headers
 from traceaudit.capture import exchange_log
 from traceaudit.capture.exchange_log import LONGEST_LINE, BadLine, RunTimes, read
-from traceaudit.exchange import Direction, Exchange
+from traceaudit.exchange import Direction, Exchange, Gated
 from traceaudit.exports.jsonl import record
 from traceaudit.formats.context import Format
 
@@ -83,6 +84,18 @@ BAD: dict[str, tuple[bytes, str]] = {
     ),
     "a header without value": (line(request_headers=[["a", None]]), "request_headers, number 1, is not [name, value]"),
     "a header as a text": (line(response_headers=["ab"]), "response_headers, number 1, is not [name, value]"),
+    "gated as a text": (line(gated="i1"), "gated is a text instead of an object"),
+    "gated by nobody": (line(gated={"doubt": 0}), "inbound_id is missing"),
+    "gated without a doubt": (line(gated={"inbound_id": "i1"}), "gated.doubt is no probability"),
+    "gated with too much doubt": (line(gated={"inbound_id": "i1", "doubt": 2}), "gated.doubt is no probability"),
+    "gated by a list": (
+        line(gated={"inbound_id": "i1", "doubt": 0, "evidence": []}),
+        "gated.evidence is a list instead of an object",
+    ),
+    "gated for deep reasons": (
+        line(gated={"inbound_id": "i1", "doubt": 0, "evidence": {"gap_ms": [1]}}),
+        "gated.evidence.gap_ms is a list instead of a text or a number",
+    ),
     "minted as a text": (line(minted="b3"), "minted is a text instead of a list of formats"),
     "a run that is a list": (b'{"run": []}', "run is a list instead of an object"),
     "a run without a start": (b'{"run": {}}', "started_ns is missing"),
@@ -164,6 +177,7 @@ def test_the_first_line_of_an_exported_run_tells_its_times_and_is_an_exchange_to
 def test_what_is_written_reads_the_same() -> None:
     exchanges = [
         inbound("i1", headers=trace_headers(1), minted=[Format.B3MULTI, Format.REQUEST_ID]),
+        replace(outbound("o9"), gated=Gated("i1", 0.0002, {"after": "the request", "gap_ms": 0.4})),
         outbound("o1", 1, None, headers=[("X", "\xff\x01"), ("x", "")], error="refused", request="POST /a?b=\xe9"),
         outbound("o2", 2, status=503, response_headers=[("retry-after", "1")]),
     ]
@@ -202,6 +216,7 @@ def exchanges(draw: st.DrawFn) -> Exchange:
         server_address=draw(optional),
         response_headers=draw(headers),
         minted=draw(st.lists(st.sampled_from(Format), unique=True)),
+        gated=draw(st.none() | st.builds(Gated, st.just("i1"), st.floats(0, 1), st.just({"gap_ms": 0.4}))),
     )
 
 

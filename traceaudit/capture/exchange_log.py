@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from traceaudit.exchange import Direction, Exchange, Header
+from traceaudit.exchange import Direction, Exchange, Gated, Header
 from traceaudit.formats.context import Format
 
 LONGEST_LINE = 16 * 1024 * 1024
@@ -158,6 +158,7 @@ def _usual(record: dict[str, Any]) -> Exchange | None:
         server,
         response_headers,
         _minted(record),
+        _gated(record) if "gated" in record else None,
     )
 
 
@@ -192,6 +193,7 @@ def _exchange(record: Mapping[str, object]) -> Exchange:
         server_address=_optional_text(record, "server_address"),
         response_headers=_headers(record, "response_headers"),
         minted=_minted(record),
+        gated=_gated(record) if "gated" in record else None,
     )
 
 
@@ -292,6 +294,23 @@ def _minted(record: Mapping[str, object]) -> list[Format]:
     if not isinstance(value, list):
         raise _WrongError(f"minted is {_kind(value)} instead of a list of formats")
     return [Format(name) for name in value if isinstance(name, str) and name in Format]
+
+
+def _gated(record: Mapping[str, object]) -> Gated | None:
+    value = record["gated"]
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise _WrongError(f"gated is {_kind(value)} instead of an object")
+    doubt, evidence = value.get("doubt"), value.get("evidence", {})
+    if isinstance(doubt, bool) or not isinstance(doubt, int | float) or not 0 <= doubt <= 1:
+        raise _WrongError("gated.doubt is no probability")
+    if not isinstance(evidence, dict):
+        raise _WrongError(f"gated.evidence is {_kind(evidence)} instead of an object")
+    for key, each in evidence.items():
+        if isinstance(each, dict | list):
+            raise _WrongError(f"gated.evidence.{key} is {_kind(each)} instead of a text or a number")
+    return Gated(_name(value, "inbound_id"), doubt, evidence)
 
 
 def _kind(value: object) -> str:

@@ -23,9 +23,17 @@ from traceaudit.commands import beginning, telling
 from traceaudit.commands.capturing import ENVIRONMENT, Capturing, Way, chosen_way, listeners_for
 from traceaudit.commands.reading import chosen
 from traceaudit.commands.status import BadInputFailure, Status, UsageFailure
-from traceaudit.commands.telling import Announcer, announce_bypass, say, say_what_listens, service_line
+from traceaudit.commands.telling import (
+    Announcer,
+    announce_bypass,
+    say,
+    say_what_listens,
+    say_what_was_gated,
+    service_line,
+)
 from traceaudit.commands.watching import Watch
 from traceaudit.config import Settings
+from traceaudit.correlation.gating import Gate
 from traceaudit.coverage import Capture
 from traceaudit.listeners import Address, Kind, Listener
 from traceaudit.open_files import raise_limit
@@ -37,6 +45,7 @@ from traceaudit_addons import certificates
 from traceaudit_addons.arrivals import Arrivals
 from traceaudit_addons.cleartext_http2 import CleartextHTTP2
 from traceaudit_addons.directions import Directions
+from traceaudit_addons.gatekeeper import Answers, Gatekeeper
 from traceaudit_addons.isolation import Isolation
 from traceaudit_addons.minting import formats_to_mint
 from traceaudit_addons.open_calls import OpenCalls
@@ -171,7 +180,17 @@ class LiveAudit:
         self._second = Elsewhere(self._core, self._writer, recorder.commit_later, recorder.failed)
         recorder.look_again(self._second.poke)
         self._recorder = recorder
-        gate = [Isolation(directions, settings.grace_ms / 1000)] if settings.isolate else []
+        self._gate: Gate | None = None
+        before: list[object] = []
+        after: list[object] = []
+        if settings.isolate:
+            before.append(Isolation(directions, settings.grace_ms / 1000))
+        elif settings.gate == "auto":
+            gate = self._gate = Gate(settings.gate_budget_ms * 1_000_000, settings.grace_ms * 1_000_000)
+            keeper = Gatekeeper(gate, self._core, directions, self._clock.now_ns, recorder.failed)
+            recorder.gatekeeper = keeper
+            before.append(keeper)
+            after.append(Answers(keeper, directions))
         names = ServiceNames({name: listeners.address(text) for name, text in settings.routes.items()}, directions)
         peers = Peers()
         self._watch = Watch(
@@ -204,13 +223,14 @@ class LiveAudit:
                 CleartextHTTP2(),
                 others,
                 untouched,
-                *gate,
+                *before,
                 *staged,
                 arrivals,
                 Streaming(),
                 recorder,
                 names,
                 redirected,
+                *after,
             ],
             certificates=self._folder,
             trusted=trusted,
@@ -250,6 +270,8 @@ class LiveAudit:
             await self._watch.stop()
             if self._service is not None:
                 await self._service.stop(self._signals[0] if self._signals else signal.SIGTERM)
+            if self._gate is not None and not self._plan.quiet:
+                say_what_was_gated(self._gate.work)
             self._sidecar.should_exit.set()
             try:
                 await asyncio.wait([proxying])

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from traceaudit.commands.status import UsageFailure
-from traceaudit.config import CAPTURE, FAIL_ON, MINT, TLS, ConfigError, Settings, load
+from traceaudit.config import CAPTURE, FAIL_ON, GATE, MINT, TLS, ConfigError, Settings, load
 
 type _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -59,6 +59,12 @@ _CAPTURE = (
         "--mint", type=click.Choice(MINT), help="Give requests the trace headers they lack, or not.  [missing]"
     ),
     click.option("--isolate/--no-isolate", default=None, help="Admit one request at a time, until its calls are done."),
+    click.option(
+        "--gate",
+        type=click.Choice(GATE),
+        help="Hold requests and answers for moments, so that it shows which request made which call.  [auto]",
+    ),
+    click.option("--gate-budget-ms", type=int, metavar="MS", help="How long each of them may be held at most.  [20]"),
     click.option(
         "--ready-timeout", type=float, metavar="SECONDS", help="How long the service may take to listen.  [30]"
     ),

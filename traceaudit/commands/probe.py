@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -112,7 +113,7 @@ def command(
     service: list[str] | None = ctx.meta.get(_SERVICE)
     if service == []:
         raise UsageFailure("what starts the service? Name the command after --, or leave -- out if the service runs")
-    settings = settings_from(**options)
+    settings = replace(settings_from(**options), gate="off")  # The gate would keep apart what is to be together.
     if settings.isolate:
         raise UsageFailure(f"{settings.sources['isolate']}: probe needs requests to be together; use --no-isolate")
     method = (method or ("GET" if data is None else "POST")).upper()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from traceaudit.correlation.gating.worth import Work
 from traceaudit.exchange import Confidence
 from traceaudit.findings import Finding
 from traceaudit.listeners import Kind, Listener
@@ -88,3 +89,14 @@ def listen_to_the_proxy() -> None:
         logger.setLevel(logging.WARNING)
         logger.handlers[:] = [handler]
         logger.propagate = False
+
+
+def say_what_was_gated(work: Work) -> None:
+    """Tells what the gate has shown, and what that cost, if there was anything to show."""
+    if not work.calls:
+        return
+    half, most = work.held_ms
+    say(
+        f"gate      shows the request behind {work.claimed} of {work.calls} calls without ids; of {work.stimuli}"
+        f" requests and answers, half were held at most {half:.2f} ms, 99 % at most {most:.1f} ms"
+    )

@@ -14,7 +14,7 @@ from traceaudit.correlation.activity import Activity
 from traceaudit.correlation.identifiers import Contexts, Identifiers, Inbound
 from traceaudit.correlation.records import Candidate
 from traceaudit.correlation.values import Match
-from traceaudit.exchange import Link, Method
+from traceaudit.exchange import Gated, Link, Method
 from traceaudit.formats import Context, Format
 
 LATE = 0.94
@@ -121,14 +121,19 @@ def attribute(
     identifiers: Identifiers,
     activity: Activity,
     valued: Callable[[Sequence[Inbound]], Match | None] = lambda _: None,
+    *,
+    gated: Gated | None = None,
 ) -> Attribution:
     """The candidates of a call that starts now on this edge, carrying these contexts.
 
-    ``valued`` finds the one of several candidates that a distinctive value speaks for.
+    ``valued`` finds the one of several candidates that a distinctive value speaks for; ``gated`` is what the gate saw.
     """
     named = _named(sent, identifiers)
     if not named:
+        # Counted in any case: a call that the gate has not seen through is no likelier to come by itself.
         activity.uncaused.count(edge, activity.kind, activity.now_ns)
+        if (seen := _by_gate(edge, gated, identifiers, activity)) is not None:
+            return seen
         return _by_presence(edge, activity, valued)
     activity.uncaused.count_identified(edge)
     common = _common(list(named.values()))
@@ -189,6 +194,15 @@ def _mixed(edge: str, named: dict[Format, dict[str, Inbound]], activity: Activit
         "identifiers_name": {format_.value: sorted(carriers)[:3] for format_, carriers in named.items()}
     }
     return Attribution(_shared(edge, live, 1 - SURVIVED, activity), Method.TRACE_ID, evidence)
+
+
+def _by_gate(edge: str, gated: Gated | None, identifiers: Identifiers, activity: Activity) -> Attribution | None:
+    """The request that the gate has seen to make the call; nothing is proven where such calls come in idle times."""
+    inbound = identifiers.get(gated.inbound_id) if gated is not None else None
+    if gated is None or inbound is None or activity.uncaused.idle_calls(edge):
+        return None
+    causes = (Cause(inbound, 1 - gated.doubt), Cause(None, gated.doubt))
+    return Attribution(causes, Method.GATED, gated.evidence)
 
 
 def _by_presence(edge: str, activity: Activity, valued: Callable[[Sequence[Inbound]], Match | None]) -> Attribution:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from traceaudit.exchange import Exchange
 from traceaudit.filters import Filter
@@ -23,7 +24,7 @@ def lines(reader: AuditReader, run: Run, filter_: Filter | None = None) -> Itera
 
 def record(exchange: Exchange) -> dict[str, object]:
     """An exchange as the log has it."""
-    return {
+    found: dict[str, object] = {
         "id": exchange.id,
         "direction": exchange.direction.value,
         "started_ns": exchange.started_ns,
@@ -43,3 +44,6 @@ def record(exchange: Exchange) -> dict[str, object]:
         "response_headers": exchange.response_headers,
         "minted": [format_.value for format_ in exchange.minted],
     }
+    if exchange.gated is not None:
+        found["gated"] = asdict(exchange.gated)
+    return found

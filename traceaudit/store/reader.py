@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from traceaudit.coverage import unobserved
-from traceaudit.exchange import Direction, Exchange, Header
+from traceaudit.exchange import Direction, Exchange, Gated, Header
 from traceaudit.filters import Filter
 from traceaudit.formats.context import Format
 from traceaudit.store.opening import NotAnAuditError, open_audit
@@ -379,7 +379,17 @@ class AuditReader:
             request_headers=sides["request"],
             response_headers=sides["response"],
             minted=_formats(row[15]),
+            gated=self._gated(str(id_)) if direction == Direction.OUTBOUND else None,
         )
+
+    def _gated(self, outbound_id: str) -> Gated | None:
+        """What the gate has seen of a call, as its link has it."""
+        row = self._db.execute(
+            "select inbound_id, probability, evidence from links"
+            " where outbound_id = ? and rank = 1 and method = 'gated'",
+            (outbound_id,),
+        ).fetchone()
+        return Gated(row[0], round(1 - row[1], 6), _object(row[2])) if row is not None and row[0] else None
 
 
 def _object(text: object) -> dict[str, object]:

@@ -1,0 +1,115 @@
+"""Services of many shapes in virtual time: what the gate claims is right, and where it can be shown, it is claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.correlation.gating.simulated import Plan, Seen, World, late, optional, parallel, sequence
+
+
+def retried(random: Random) -> Iterator[object]:
+    """Three calls at once; now and then one of them twice, and another not at all."""
+    yield 0.3
+    yield ("a", "b", "c") if random.random() < 0.95 else ("a", "b", "b")
+    yield 0.4
+
+
+def then_one_more(_: Random) -> Iterator[object]:
+    """Three calls at once, then a fourth."""
+    yield 0.3
+    yield ("a", "b", "c")
+    yield 0.4
+    yield "d"
+    yield 0.3
+
+
+SHAPES: dict[str, tuple[dict[str, Plan], float]] = {
+    "one after another": ({"r": sequence("a", "b", "c")}, 0.97),
+    "at once": ({"r": parallel("a", "b", "c")}, 0.9),
+    "the same three times": ({"r": sequence("a", "a", "a")}, 0.9),
+    "an optional call": ({"r": optional("a", "b", 0.3)}, 0.9),
+    "a call after the response": ({"r": late("a", "b", after="z")}, 0.9),
+    "two routes": ({"r": sequence("a", "b", "c"), "q": parallel("a", "d")}, 0.9),
+    "at once, now and then otherwise": ({"r": retried}, 0.9),
+    "at once, then one more": ({"r": then_one_more}, 0.9),
+}
+
+
+def right(seen: Seen, least: float) -> None:
+    assert seen.wrong == 0
+    assert seen.claimed >= least * seen.calls
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_at_thirteen_in_flight_nearly_everything_is_shown_and_nothing_wrongly(shape: str) -> None:
+    routes, least = SHAPES[shape]
+    right(World(routes, clients=13, requests=2500, seed=1).run(), least)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_at_forty_in_flight_nothing_is_shown_wrongly(shape: str) -> None:
+    routes, _ = SHAPES[shape]
+    right(World(routes, clients=40, requests=1500, seed=2).run(), 0)
+
+
+def test_it_waits_little_and_throttles_little() -> None:
+    for routes, least in (({"r": sequence("a", "b", "c")}, 0.95), ({"r": parallel("a", "b", "c")}, 0.9)):
+        gated = World(routes, clients=13, requests=2500, seed=3).run()
+        free = World(routes, clients=13, requests=2500, seed=3, gate=False).run()
+        assert gated.wait(0.5) <= 1
+        assert gated.wait(0.98) <= 20
+        assert free.ended_ms >= least * gated.ended_ms
+
+
+@pytest.mark.parametrize("every_ms", [300, 3000])
+def test_where_something_calls_by_itself_that_edge_is_not_claimed_for_long(every_ms: int) -> None:
+    world = World({"r": sequence("a", "b", "c")}, clients=5, requests=3000, seed=1, pollers={"b": every_ms})
+    seen = world.run()
+    assert seen.wrong == 0
+    assert seen.claimed < 0.7 * seen.calls
+
+
+def test_a_service_that_is_too_slow_is_not_throttled_for_nothing() -> None:
+    routes = {"r": sequence("a", "b", "c", median_ms=60)}
+    gated = World(routes, clients=13, requests=3000, seed=1).run()
+    free = World(routes, clients=13, requests=3000, seed=1, gate=False).run()
+    assert gated.wrong == 0
+    assert free.ended_ms >= 0.85 * gated.ended_ms
+
+
+def test_the_same_happens_in_the_same_world() -> None:
+    one, other = (World({"r": parallel("a", "b")}, clients=13, requests=500, seed=4).run() for _ in range(2))
+    assert one == other
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    shapes=st.lists(
+        st.tuples(st.sampled_from(["sequence", "parallel", "optional", "late"]), st.permutations("abcd")),
+        min_size=1,
+        max_size=3,
+    ),
+    clients=st.integers(1, 30),
+    upstream_ms=st.sampled_from([2.0, 20.0, 80.0]),
+    own_ms=st.sampled_from([0.1, 0.5, 5.0]),
+    seed=st.integers(0, 2**32),
+)
+def test_no_service_of_any_shape_makes_it_claim_wrongly(
+    shapes: list[tuple[str, list[str]]], clients: int, upstream_ms: float, own_ms: float, seed: int
+) -> None:
+    routes: dict[str, Plan] = {}
+    for number, (kind, edges) in enumerate(shapes):
+        routes[f"r{number}"] = {
+            "sequence": sequence(*edges[:3], median_ms=own_ms),
+            "parallel": parallel(*edges[:3], median_ms=own_ms),
+            "optional": optional(*edges[:2], 0.2),
+            "late": late(*edges[:2], after=edges[2]),
+        }[kind]
+    seen = World(routes, clients=clients, requests=400, seed=seed, upstream_ms=upstream_ms).run()
+    # Each claim may be wrong with the probability it gives itself; so many must not be.
+    assert seen.wrong <= 1 + 0.001 * seen.claimed

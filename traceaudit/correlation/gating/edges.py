@@ -1,0 +1,81 @@
+"""What is known of the calls on each edge: whether they come by themselves, and whether they say whose they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_MS = 1_000_000
+
+_WATCHED = 64
+"""Calls in a row that carried the identifiers of their request, after which an edge is not gated."""
+
+_BY_THEMSELVES = 0.1
+"""The share of edges on which calls are taken to come by themselves as well, too seldom to have been met yet."""
+
+_SUSPECTED_NS = 60_000 * _MS
+"""How long nothing is claimed on an edge after a call that nobody was about to make; each time twice as long."""
+
+_MOST_DOUBLED = 10
+
+_MOST_EDGES = 10_000
+"""Edges that are remembered; on others nothing is claimed."""
+
+
+@dataclass(slots=True)
+class Edge:
+    """One of them."""
+
+    strays: int = 0
+    """Calls that nothing in flight was about to make."""
+    suspected_until_ns: int = 0
+    owed_ns: int = 0
+    """How long somebody was about to make one."""
+    named: int = 0
+    """Calls with the identifiers of their request since the last one without."""
+    idle: bool = False
+    """Such calls come while nothing is in flight."""
+
+    def stray(self, now_ns: int) -> None:
+        """A call came that nobody was about to make: so others may."""
+        self.strays += 1
+        self.suspected_until_ns = now_ns + (_SUSPECTED_NS << min(self.strays - 1, _MOST_DOUBLED))
+
+    def by_itself(self, gap_ns: int, watched_ns: int) -> float:
+        """The probability that a call came by itself in a gap, of a time in which that would have been noticed."""
+        return (_BY_THEMSELVES + self.strays) * gap_ns / max(1, watched_ns - self.owed_ns)
+
+
+class Edges:
+    """All of them."""
+
+    def __init__(self) -> None:
+        self._edges: dict[str, Edge] = {}
+        self._named_in_a_row = 0
+
+    def get(self, edge: str) -> Edge:
+        """What is known of one; of one too many, that it is not to be claimed."""
+        known = self._edges.get(edge)
+        if known is None:
+            if len(self._edges) >= _MOST_EDGES:
+                return Edge(idle=True)
+            known = self._edges[edge] = Edge()
+        return known
+
+    def named(self, edge: Edge) -> None:
+        """A call said itself whose it was."""
+        edge.named += 1
+        self._named_in_a_row += 1
+
+    def nameless(self, edge: Edge) -> None:
+        """A call did not say."""
+        edge.named = self._named_in_a_row = 0
+
+    def need_gate(self, edge: str) -> bool:
+        """Whether the calls on an edge do not show by themselves whose they are."""
+        known = self._edges.get(edge)
+        return known is None or known.named < _WATCHED
+
+    @property
+    def all_named(self) -> bool:
+        """Whether everything has shown by itself whose it is for long enough."""
+        return self._named_in_a_row >= _WATCHED

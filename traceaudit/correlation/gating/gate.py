@@ -1,0 +1,263 @@
+"""The gate: holds back what the service would see next while it is not settled what it does now.
+
+Theory of operation. The proxy tells of every stimulus before it delivers it, and of every output of the service. A
+stimulus may go when none of the reactions that are still open could make a call that might be taken for one of its own;
+else it waits until they are complete, as their habits have it, or the service has been quiet for longer than it ever
+is, or the budget is spent. A call that only one request can have made is that request's. Where the budget opened the
+gate too early, or a reaction came late, two could have made it: then there is no claim, and less is known of the two.
+
+Habits are learned while few requests are in the service, and states that got unknown are let die out: for that, new
+requests are held for longer, at the start and then for a small share of the time.
+
+The gate does no I/O and reads no clock: times are nanoseconds of any clock that does not go backwards.
+"""
+
+from __future__ import annotations
+
+from traceaudit.correlation.gating.edges import Edge, Edges
+from traceaudit.correlation.gating.habits import ENOUGH, RESPONSE, Habits, Occasion
+from traceaudit.correlation.gating.service import Service
+from traceaudit.correlation.gating.tokens import Reaction, Token
+from traceaudit.correlation.gating.worth import Work, Worth
+from traceaudit.exchange import Gated
+
+_MS = 1_000_000
+
+DOUBT = 0.0005
+"""The probability of another cause up to which a claim is made; beyond it, the times decide."""
+
+_LATE = 0.0005
+"""The probability of a late call from which one that nobody was about to make is no sign of calls by themselves."""
+
+_LEARNING_NS = 3_000 * _MS
+"""How long, in all, stimuli may be held beyond the budget so that habits can be learned at once, and not by luck."""
+
+_LEARNING_SHARE = 50
+"""One part in so many of the time may be spent on that later on."""
+
+_LEARNING_EACH_NS = 1_000 * _MS
+"""How long each may be held for that."""
+
+_LEARNING_WITH = 3
+"""Requests in the service beyond which no other is let in meanwhile: what few do can be told apart."""
+
+_LOOK_NS = 20 * _MS
+"""How soon it is looked again whether something that is held for learning may go."""
+
+_CLEARING_FROM = 3
+"""Requests in unknown states, if at least half of all are, from which on no other is let in until they have gone."""
+
+MOST_HELD = 256
+"""Stimuli that wait at once; beyond it the gate stands open."""
+
+
+class Gate:
+    """One service's gate. ``budget_ns``: how long a stimulus may be held; ``grace_ns``: how late calls may come."""
+
+    def __init__(self, budget_ns: int, grace_ns: int) -> None:
+        self.budget_ns = budget_ns
+        self._habits = Habits()
+        self._service = Service(self._habits, grace_ns)
+        self._edges = Edges()
+        self._worth = Worth()
+        self._first_ns: int | None = None
+        self._told_ns = 0
+        self._watched_ns = 0
+        """How long it would have been noticed if somebody called who was not about to."""
+        self._learned_ns = self._learning_at_ns = 0
+        self._clearing = False
+        self._exhausted = False
+
+    @property
+    def work(self) -> Work:
+        """What the gate has done so far."""
+        return self._worth.work
+
+    # --- may it go? ---------------------------------------------------------------------------------------------------
+
+    def may_begin(self, route: str, since_ns: int, now_ns: int) -> int | None:
+        """Whether a request that has waited since then may be delivered.
+
+        ``None``: now; else the time at which to ask again if nothing happens before.
+        """
+        return self._may(None, Occasion(route, RESPONSE, alone=True), since_ns, now_ns)
+
+    def may_answer(self, call_id: str, since_ns: int, now_ns: int) -> int | None:
+        """Whether the answer to a call may be delivered, likewise."""
+        token, _ = self._service.asked(call_id)
+        if token is None:
+            return None
+        return self._may(token, self._service.occasion(token, call_id), since_ns, now_ns)
+
+    def _may(self, token: Token | None, occasion: Occasion, since_ns: int, now_ns: int) -> int | None:
+        service = self._service
+        if not service.tokens or self._worth.resting(now_ns):
+            return None
+        prospect = self._habits.get(occasion).prospect(())
+        learns = self._learns(now_ns) and now_ns < since_ns + _LEARNING_EACH_NS
+        learning = learns and prospect.anything
+        waits: list[int] = []
+        if learns or not prospect.anything:
+            for other in service.open:
+                for reaction in other.reactions:
+                    # An answer may go unless what its request still does, or the others do, is like what will follow.
+                    matters = None if other is token or prospect.anything else prospect.usual
+                    waits += self._held_by(reaction, matters, now_ns, learns=learns)
+                    learning = learning or (learns and reaction.prospect.anything and not reaction.afterwards)
+        if token is None and learns:
+            clearing = self._is_clearing()
+            if clearing or (learning and service.in_flight >= _LEARNING_WITH):
+                learning = True
+                waits = waits or [now_ns + _LOOK_NS]
+        if not waits:
+            return None
+        if learning:
+            self._learned_ns += min(now_ns - self._learning_at_ns, _LOOK_NS)
+            self._learning_at_ns = now_ns
+            return min(waits)
+        # What was held for learning goes one by one afterwards, not all at once.
+        spent = max(since_ns, self._learning_at_ns) + self.budget_ns
+        return None if spent <= now_ns else min(*waits, spent)
+
+    def _held_by(
+        self, reaction: Reaction, matters: frozenset[str] | None, now_ns: int, *, learns: bool
+    ) -> tuple[int, ...]:
+        """Until when an open reaction keeps a stimulus from being delivered, if it does.
+
+        ``matters`` has the edges that will be called once it is; ``None``: any may.
+        """
+        if self._service.is_over(reaction, now_ns):
+            return ()
+        left = reaction.prospect
+        if left.anything:
+            if not learns or reaction.afterwards:
+                return ()
+        else:
+            gated = {edge for edge in left.usual if self._edges.need_gate(edge)}
+            if not gated or (matters is not None and not gated & matters):
+                return ()
+        if reaction.may_be_over:
+            return (reaction.active_ns + self._service.quiet_ns(reaction) + 1,)
+        # It certainly goes on. One that usually takes longer than anybody may wait is not waited for.
+        if reaction.habit.gaps.quantile(0.5) > self.budget_ns:
+            return ()
+        return (now_ns + self.budget_ns,)
+
+    def _learns(self, now_ns: int) -> bool:
+        """Whether stimuli are held so that what is not known can be learned."""
+        refilled = (now_ns - (self._first_ns or now_ns)) // _LEARNING_SHARE
+        left = _LEARNING_NS + refilled - self._learned_ns
+        self._exhausted = left <= (_LEARNING_EACH_NS if self._exhausted else 0)
+        return not self._edges.all_named and not self._exhausted
+
+    def _is_clearing(self) -> bool:
+        """Whether requests in unknown states are waited for: while they are there, nothing can be shown."""
+        doubtful = sum(1 for token in self._service.doubtful if token.responded_ns is None)
+        enough = 1 if self._clearing else max(_CLEARING_FROM, self._service.in_flight // 2)
+        self._clearing = doubtful >= enough
+        return self._clearing
+
+    # --- what the service sees, and does ------------------------------------------------------------------------------
+
+    def begin(self, request_id: str, route: str, now_ns: int, held_ns: int = 0) -> None:
+        """A request is delivered, after it was held so long."""
+        self._advance(now_ns)
+        if self._rests(now_ns):
+            self._service.unseen.add(request_id)
+            return
+        self._worth.delivered(held_ns, self.budget_ns)
+        self._service.begin(request_id, route, now_ns, held_ns)
+
+    def answer(self, call_id: str, now_ns: int, held_ns: int = 0) -> None:
+        """A call's answer is delivered after it was held so long, or the call has failed."""
+        self._advance(now_ns)
+        if self._service.answer(call_id, now_ns, held_ns):
+            self._worth.delivered(held_ns, self.budget_ns)
+
+    def call(self, call_id: str, edge: str, now_ns: int, named: str | None = None) -> Gated | None:
+        """The service makes a call. ``named`` is the request whose identifiers it carries, and no other's."""
+        self._advance(now_ns)
+        if self._rests(now_ns):
+            return None
+        known = self._edges.get(edge)
+        if named is not None and self._service.knows(named):
+            self._edges.named(known)
+            self._service.made_by_name(named, call_id, edge, now_ns)
+            return None
+        self._edges.nameless(known)
+        claim = self._caller(call_id, edge, known, now_ns)
+        if named is None:
+            self._worth.called(claimed=claim is not None)
+        return claim
+
+    def _caller(self, call_id: str, edge: str, known: Edge, now_ns: int) -> Gated | None:
+        service = self._service
+        able = service.about_to(edge, now_ns)
+        if not able:
+            known.idle = known.idle or not (service.tokens or service.unseen)
+            if not service.unseen and service.late(edge, now_ns) < _LATE:
+                known.stray(now_ns)
+            service.made_by_nobody(call_id, edge, now_ns)
+            return None
+        if len({token for token, _ in able}) > 1:
+            service.made_by_one_of(able, call_id, edge, now_ns)
+            return None
+        token, reaction = able[0]
+        claim = self._claim(token, reaction, edge, known, now_ns)
+        known.owed_ns += now_ns - reaction.active_ns
+        if len(able) > 1:
+            for _, each in able:
+                each.clean = False
+        service.made(token, reaction, call_id, edge, now_ns)
+        return claim
+
+    def _claim(self, token: Token, reaction: Reaction, edge: str, known: Edge, now_ns: int) -> Gated | None:
+        """The claim that a token made this call; ``None``: others may have, or such calls come by themselves."""
+        name = token.group.name
+        if name is None or token.doubtful or self._service.unseen or reaction.habit.seen_with(edge) < ENOUGH:
+            return None
+        if known.idle or now_ns < known.suspected_until_ns:
+            return None
+        gap = now_ns - reaction.active_ns
+        others = self._service.late(edge, now_ns, beside=token)
+        by_itself = known.by_itself(gap, self._watched_ns)
+        if others + by_itself > DOUBT:
+            return None
+        evidence: dict[str, object] = {
+            "in_flight": self._service.in_flight,
+            "after": "the request" if reaction.occasion.answered == RESPONSE else reaction.occasion.answered,
+            "held_ms": round(reaction.held_ns / _MS, 3),
+            "gap_ms": round(gap / _MS, 3),
+            "usual_gap_ms": round(reaction.habit.gaps.quantile(0.5) / _MS, 3),
+            "longest_gap_ms": round(reaction.habit.gaps.quantile(0.999) / _MS, 3),
+            "such_reactions": reaction.habit.seen,
+            "others_may_have": round(others, 6),
+            "by_itself_may_be": round(by_itself, 6),
+        }
+        return Gated(name, round(others + by_itself, 6), evidence)
+
+    def respond(self, request_id: str, now_ns: int) -> None:
+        """The service answers a request, or breaks it off."""
+        self._advance(now_ns)
+        in_service_ns = self._service.respond(request_id, now_ns)
+        if in_service_ns is not None:
+            self._worth.responded(in_service_ns)
+
+    # --- the passing of time ------------------------------------------------------------------------------------------
+
+    def _advance(self, now_ns: int) -> None:
+        if self._first_ns is None:
+            self._first_ns = self._told_ns = now_ns
+        if self._service.sure:
+            self._watched_ns += now_ns - self._told_ns
+        self._told_ns = now_ns
+        self._service.advance(now_ns)
+
+    def _rests(self, now_ns: int) -> bool:
+        """Whether the gate rests; what is in flight when it begins to is lost sight of."""
+        resting = self._worth.resting(now_ns)
+        if resting and self._service.tokens:
+            self._service.lose_sight()
+        if resting:
+            self._learned_ns = 0  # What it woke up for would fail again if nothing could be learned.
+        return resting
