@@ -19,14 +19,15 @@ from traceaudit_tui.screens.copying import CopyScreen
 from traceaudit_tui.screens.help import HelpScreen
 from traceaudit_tui.screens.reading import TextScreen
 from traceaudit_tui.screens.rule import RuleScreen
+from traceaudit_tui.screens.searched_box import SearchedBox
 from traceaudit_tui.widgets.outcome_grid import OutcomeGrid
 from traceaudit_tui.widgets.pager import Pager
 from traceaudit_tui.widgets.row_list import RowList
 
 BOXES: dict[str, list[type[Any]]] = {
-    "a text": [TextScreen, Pager],
-    "a rule's page": [RuleScreen, Pager],
-    "help": [HelpScreen, Pager],
+    "a text": [TextScreen, SearchedBox, Pager],
+    "a rule's page": [RuleScreen, SearchedBox, Pager],
+    "help": [HelpScreen, SearchedBox, Pager],
     "the forms to copy": [CopyScreen],
     "the columns": [ColumnsScreen, RowList],
 }
@@ -48,7 +49,7 @@ def bindings() -> dict[str, Binding]:
 
 def _owners() -> Iterator[type[DOMNode]]:
     roots: list[type[Any]] = [Inspector, AuditScreen, RowList, OutcomeGrid, Pager]
-    roots += [TextScreen, CopyScreen, RuleScreen, HelpScreen, ColumnsScreen]
+    roots += [SearchedBox, CopyScreen, ColumnsScreen]
     for root in roots:
         yield root
         yield from _below(root)

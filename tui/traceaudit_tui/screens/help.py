@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
+from textual.widget import Widget
 
+from traceaudit_tui.screens.searched_box import SearchedBox
 from traceaudit_tui.signs import CONFIDENCES, OUTCOMES, SEVERITIES, Part, Sign
-from traceaudit_tui.widgets.key_line import KeyLine
 from traceaudit_tui.widgets.lines import Lines, rule, wrapped
 from traceaudit_tui.widgets.pager import Pager
 
@@ -91,11 +91,11 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str]]:
     return [*listed, ("ctrl+p", "Command palette: everything, themes, a screenshot")]
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(SearchedBox):
     """Over the screen it explains."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q,backspace", "dismiss", "Close", id="help.close", key_display="esc"),
+        Binding("escape,question_mark,q,backspace", "close", "Close", id="help.close", key_display="esc"),
     ]
 
     def __init__(self, title: str, about: str, keys: Iterable[tuple[str, str]]) -> None:
@@ -103,9 +103,8 @@ class HelpScreen(ModalScreen[None]):
         self._title = title
         self._text = HelpText(about, list(keys))
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         """A box in the middle."""
-        with Vertical(id="help") as box:
-            box.border_title = self._title
-            yield Pager(self._text)
-        yield KeyLine()
+        box = Vertical(Pager(self._text), id="help")
+        box.border_title = self._title
+        yield box

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.widget import Widget
 
 from traceaudit.safe import safe
-from traceaudit_tui.widgets.key_line import KeyLine
+from traceaudit_tui.screens.searched_box import SearchedBox
 from traceaudit_tui.widgets.lines import Lines, folded
 from traceaudit_tui.widgets.pager import Pager
 
@@ -33,11 +33,11 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else safe(each) for each in text)
 
 
-class TextScreen(ModalScreen[None]):
+class TextScreen(SearchedBox):
     """The text in a box."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,backspace", "dismiss", "Close", id="text.close", key_display="esc"),
+        Binding("escape,q,backspace", "close", "Close", id="text.close", key_display="esc"),
         Binding("y", "copy", "Copy", id="text.copy"),
     ]
 
@@ -46,12 +46,11 @@ class TextScreen(ModalScreen[None]):
         self._title = title
         self.text = text
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         """The box."""
-        with Vertical(classes="box") as box:
-            box.border_title = self._title
-            yield Pager(PlainText(self.text))
-        yield KeyLine()
+        box = Vertical(Pager(PlainText(self.text)), classes="box")
+        box.border_title = self._title
+        yield box
 
     def action_copy(self) -> None:
         """To the clipboard."""

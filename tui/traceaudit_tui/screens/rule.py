@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Markdown
+from textual.widgets.markdown import MarkdownFence
 
 from traceaudit.rules import find
 from traceaudit.safe import safe
-from traceaudit_tui.widgets.key_line import KeyLine
+from traceaudit_tui.screens.searched_box import SearchedBox
 from traceaudit_tui.widgets.pager import Pager
 
 
@@ -25,15 +25,35 @@ def page_of(code: str) -> str:
     return f"# {rule.code} {rule.slug}\n\n{rule.page}"
 
 
+class Code(MarkdownFence):
+    """Code that keeps what is marked in it: Textual's own takes its text anew whenever a style may have changed."""
+
+    _dark: bool | None = None
+
+    def notify_style_update(self) -> None:
+        """Anew when it has turned light or dark."""
+        dark, self._dark = self._dark, self.app.current_theme.dark
+        if dark != self._dark:
+            super().notify_style_update()
+        else:
+            super(MarkdownFence, self).notify_style_update()
+
+
+class Page(Markdown):
+    """A rule's text."""
+
+    BLOCKS = {**Markdown.BLOCKS, "fence": Code, "code_block": Code}  # noqa: RUF012 -- Textual types it so
+
+
 class RulePage(Pager):
     """The page, to be scrolled."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._code = self._shown = ""
-        self._markdown = Markdown()
+        self._markdown = Page()
 
-    def compose(self) -> Iterable[Markdown]:
+    def compose(self) -> Iterable[Page]:
         """The text."""
         yield self._markdown
 
@@ -53,21 +73,20 @@ class RulePage(Pager):
             self.scroll_home(animate=False)
 
 
-class RuleScreen(ModalScreen[None]):
+class RuleScreen(SearchedBox):
     """The page over everything else."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,r,q,backspace", "dismiss", "Back", id="rule.back", key_display="esc"),
+        Binding("escape,r,q,backspace", "close", "Back", id="rule.back", key_display="esc"),
     ]
 
     def __init__(self, code: str) -> None:
         super().__init__()
         self._code = code
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         """The page."""
         yield RulePage()
-        yield KeyLine()
 
     def on_mount(self) -> None:
         """Fills it."""

@@ -6,38 +6,29 @@ both ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.binding import BindingType
 
 from traceaudit_tui.screens.base import AuditScreen
-from traceaudit_tui.signs import plural
-from traceaudit_tui.widgets.lines import Lines
+from traceaudit_tui.screens.searched_box import HINT, KEYS, NOTHING, NOWHERE, on_page
 from traceaudit_tui.widgets.outcome_grid import OutcomeGrid
+from traceaudit_tui.widgets.page_search import PageSearch
 from traceaudit_tui.widgets.pager import Pager
 from traceaudit_tui.widgets.prompt import Question
 from traceaudit_tui.widgets.row_list import RowList
-
-HINT = "a text to look for in this view · ↑ earlier · enter, esc"
-ABOVE = 3  # lines of a page that are left above what was found
 
 
 class SearchedScreen(AuditScreen):
     """A view in which can be searched; what it is made of says how."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "Search", id="search.edit", key_display="/"),
-        Binding("n", "found(1)", "Next place found", id="search.next", show=False),
-        Binding("N", "found(-1)", "Previous place found", id="search.previous", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(self) -> None:
         super().__init__()
         self.needle = ""
         """What is looked for; empty: nothing."""
-        self._at = -1
+        self._page_search = PageSearch()
 
     def action_search(self) -> None:
         """Asks for a text."""
@@ -45,8 +36,7 @@ class SearchedScreen(AuditScreen):
 
     def _check(self, text: str) -> tuple[bool, str]:
         if isinstance(self.focus_of_search, Pager):
-            count = len(self._lines_with(text))
-            return bool(count), f"in {plural(count, 'line')}" if count else "this is not on the page"
+            return on_page(self._page_search, self.focus_of_search, text)
         return True, "goes to the next one"
 
     @property
@@ -71,42 +61,19 @@ class SearchedScreen(AuditScreen):
             super().action_back()
 
     def _look_for(self, text: str) -> None:
-        self.needle, self._at = text, -1
-        for lines in self.query(Lines):
-            if lines.needle != text and isinstance(lines.parent, Pager):
-                lines.needle = text
-                lines.refresh()
+        self.needle = text
+        if isinstance(self.focus_of_search, Pager):
+            self._page_search.look_for(self.focus_of_search, text)
 
     def action_found(self, by: int, here: bool = False) -> None:
         """To the next or previous place; ``here`` looks where one is, too."""
         if not self.needle:
-            self.notify("Nothing is looked for: press / for that.", markup=False)
+            self.notify(NOTHING)
             return
         searched = self.focus_of_search
-        found = self._on_page(searched, by) if isinstance(searched, Pager) else searched.find(self.needle, by, here)
+        if isinstance(searched, Pager):
+            found = self._page_search.go(searched, by)
+        else:
+            found = searched.find(self.needle, by, here)
         if not found:
-            self.notify("This is not to be found here.", markup=False)
-
-    # --- on a page ---------------------------------------------------------------------------------------------------
-
-    def _lines_with(self, needle: str) -> list[int]:
-        """The lines of the page that hold a text, counted from its top."""
-        places: list[int] = []
-        for lines in self.query(Lines):
-            if isinstance(lines.parent, Pager) and lines.display:
-                places += [lines.virtual_region.y + each for each in lines.found(needle)]
-        return sorted(places)
-
-    def _on_page(self, page: VerticalScroll, by: int) -> bool:
-        places = self._lines_with(self.needle)
-        if not places:
-            return False
-        self._at = _next(places, self._at, by)
-        page.scroll_to(y=max(0, self._at - ABOVE), animate=False)
-        return True
-
-
-def _next(places: Sequence[int], at: int, by: int) -> int:
-    """The place after or before another one, around both ends."""
-    ahead = [each for each in places if each > at] if by > 0 else [each for each in reversed(places) if each < at]
-    return ahead[0] if ahead else places[0] if by > 0 else places[-1]
+            self.notify(NOWHERE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from textual.content import Content
 
@@ -25,6 +25,7 @@ from traceaudit_tui.signs import (
     request_text,
     status_part,
 )
+from traceaudit_tui.widgets.found import Strand, split
 from traceaudit_tui.widgets.lines import Lines, folded, rule, wrapped
 
 TRACE_LIMIT = 1024  # characters of a trace header's value: twice what W3C demands of a tracestate
@@ -73,6 +74,12 @@ class HeaderComparison(Lines):
             if not group:
                 lines.append(Content.assemble(("  none on either side", MUTED)))
         return lines
+
+    def strands(self, lines: Sequence[Content], width: int) -> Iterable[tuple[Strand, int]]:
+        """The two sides, with the sign before the left one."""
+        half = (width - 2 - len(BETWEEN)) // 2
+        left, right = split(lines, 2 + half, len(BETWEEN))
+        return [(left, 2 + half), (right, half)]
 
     def turn_whole(self) -> None:
         """Long values in full, or cut again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -10,13 +10,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from traceaudit_tui.signs import Part
-
-FOUND = "bold $background on $text-warning"
-
-
-def pattern(needle: str) -> re.Pattern[str]:
-    """What a text is looked for by: small letters stand for both."""
-    return re.compile(re.escape(needle), re.IGNORECASE if needle == needle.lower() else 0)
+from traceaudit_tui.widgets.found import Place, Strand, marked, places, whole
 
 
 class Lines(Widget):
@@ -33,10 +27,18 @@ class Lines(Widget):
         """The lines for a width."""
         raise NotImplementedError
 
+    def strands(self, lines: Sequence[Content], width: int) -> Iterable[tuple[Strand, int]]:
+        """What of the lines is read in one piece, each with its width; all of them, usually."""
+        return [(whole(lines), width)]
+
+    def places(self, lines: Sequence[Content], needle: str, width: int) -> list[Place]:
+        """Everywhere that a text stands."""
+        return [each for strand, wide in self.strands(lines, width) for each in places(lines, needle, strand, wide)]
+
     def found(self, needle: str) -> list[int]:
-        """The lines that hold a text, counted from its first one."""
-        width, wanted = self.content_size.width, pattern(needle)
-        return [i for i, line in enumerate(self.lines(width)) if wanted.search(line.plain)] if width else []
+        """The lines in which a text begins, counted from its first one."""
+        width = self.content_size.width
+        return sorted({each[0].line for each in self.places(self.lines(width), needle, width)}) if width else []
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 -- Textual's
         """As many as there are lines."""
@@ -45,8 +47,10 @@ class Lines(Widget):
     def render(self) -> Content:
         """All lines."""
         width = self.content_size.width
-        text = Content("\n").join(self.lines(width)) if width else Content()
-        return text.highlight_regex(pattern(self.needle), style=FOUND) if self.needle else text
+        lines = self.lines(width) if width else []
+        if self.needle:
+            lines = marked(lines, self.places(lines, self.needle, width))
+        return Content("\n").join(lines)
 
     def changed(self) -> None:
         """What it shows has changed."""

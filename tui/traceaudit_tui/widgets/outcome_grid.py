@@ -24,7 +24,8 @@ from traceaudit.exchange import Outcome
 from traceaudit.formats.context import Format
 from traceaudit_tui.rows import Cell, Edge
 from traceaudit_tui.signs import called_text, edge_text, gravest, is_fault, name, outcome_sign, percent, short_count
-from traceaudit_tui.widgets.lines import cut_within, pattern
+from traceaudit_tui.widgets.found import pattern
+from traceaudit_tui.widgets.lines import cut_within
 
 SHORT = {
     Format.TRACEPARENT: "W3C",

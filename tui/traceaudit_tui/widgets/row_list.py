@@ -24,7 +24,8 @@ from textual.strip import Strip
 from textual.style import Style
 
 from traceaudit_tui.signs import MUTED, Part
-from traceaudit_tui.widgets.lines import cut_within, pattern
+from traceaudit_tui.widgets.found import pattern
+from traceaudit_tui.widgets.lines import cut_within
 
 type Cell = Sequence[Part]
 type Fetch = Callable[[Sequence[int]], Mapping[int, Sequence[Cell]]]
