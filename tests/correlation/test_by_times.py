@@ -46,3 +46,10 @@ def test_those_of_whom_presence_says_nothing_are_alike() -> None:
     nobody = replace(PRESENCE, causes=(Cause(None, 1.0), *(Cause(each, 0.0) for each in REQUESTS.values())))
     shares = said(Candidate(None, 1.0), alone=0.7, presence=nobody)
     assert shares == pytest.approx({None: 0.7, "busy": 0.1, "over": 0.1, "long-over": 0.1})
+
+
+@pytest.mark.parametrize("alone", [0.0, 1.0])
+def test_times_prove_neither_a_request_nor_that_there_is_none(alone: float) -> None:
+    shares = said(Candidate("over", 1.0), alone=alone)
+    assert max(shares.values()) < 0.999
+    assert sum(shares.values()) == pytest.approx(1)

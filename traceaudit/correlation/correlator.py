@@ -248,8 +248,8 @@ def by_times(
     total = sum(each.probability for _, each in known)
     named = {inbound.id for inbound, _ in known}
     others = [each for each in presence.causes if each.inbound and each.inbound.id not in named]
-    nothing = max(LEAST_DOUBT, alone) if known or others else 1.0
-    # Times alone never prove: what inference is surest of has been wrong now and then.
+    # Times alone never prove: what inference is surest of has been wrong now and then, nothing among it.
+    nothing = min(max(LEAST_DOUBT, alone), 1 - LEAST_DOUBT) if known or others else 1.0
     doubt = 0.0 if not others else _DOUBT if known else 1.0
     causes = [
         Cause(inbound, (1 - nothing) * (1 - doubt) * each.probability / total, dict(each.evidence))
