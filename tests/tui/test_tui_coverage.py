@@ -15,6 +15,7 @@ from traceaudit_tui.app import Inspector
 from traceaudit_tui.screens.coverage import CoverageScreen
 from traceaudit_tui.screens.exchanges import ExchangesScreen
 from traceaudit_tui.screens.finding import FindingScreen
+from traceaudit_tui.widgets.bypasses import Bypasses
 from traceaudit_tui.widgets.row_list import RowList
 
 SIZE = (120, 40)
@@ -91,6 +92,36 @@ async def test_what_went_round_the_audit_opens_its_finding(configured: Path) -> 
         assert isinstance(screen, FindingScreen)
         assert screen.finding.code == "CP001"
         assert "→ 10.0.0.9" in text(pilot)
+
+
+async def test_what_went_round_the_audit_stands_below_the_uncaused_calls(configured: Path) -> None:
+    async with Inspector(configured).run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "5", "b")
+        assert "round the audit" not in text(pilot)
+        assert toasts(pilot) == ["No connection is known to have gone round the audit."]
+    for number, authority in enumerate(["10.0.0.9:80", "\x1b[31mevil:1"]):
+        change(configured, "insert into edges values (?, 1, '', ?, '')", 90 + number, authority)
+        change(
+            configured,
+            "insert into findings (id, run_id, edge_id, code, slug, severity, confidence, probability, header,"
+            " occurrences) values (?, 1, ?, 'CP001', 'upstream-bypasses-proxy', 'error', 'proven', 1, '', 3)",
+            90 + number,
+            90 + number,
+        )
+    async with Inspector(configured).run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "5")
+        assert "went round the audit: b shows why" in text(pilot)
+        assert "! 10.0.0.9" in text(pilot)
+        assert "! \\x1b[31mevil:1 3×" in text(pilot)
+        await press(pilot, "b")
+        assert isinstance(pilot.app.screen, FindingScreen)
+        assert pilot.app.screen.finding.code == "CP001"
+        await press(pilot, "escape")
+        await pilot.click(Bypasses)
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, FindingScreen)
 
 
 async def test_gaps_and_findings_are_walked(configured: Path) -> None:

@@ -21,8 +21,9 @@ def build(go: Path) -> Path:
     digest = hashlib.sha256(str(go).encode())
     for file in sorted([*SOURCE.glob("*.go"), SOURCE / "go.mod"]):
         digest.update(file.read_bytes())
-    folder = user_cache_path("traceaudit", appauthor=False) / "demo"
-    binary = folder / f"shop-{digest.hexdigest()[:12]}"
+    # Its name is on every screen and report.
+    folder = user_cache_path("traceaudit", appauthor=False) / "demo" / digest.hexdigest()[:12]
+    binary = folder / "shop"
     if binary.exists():
         return binary
     folder.mkdir(parents=True, exist_ok=True)

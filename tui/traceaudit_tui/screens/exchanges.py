@@ -1,19 +1,25 @@
-"""The lists of exchanges: everything, requests only, and the calls that nothing caused."""
+"""The lists of exchanges: everything, requests only, and the calls that nothing caused or that went round the audit."""
 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
 
 from traceaudit.exchange import Direction
 from traceaudit.filters import Where, parse
 from traceaudit_tui.columns import USUAL
+from traceaudit_tui.coverage import BYPASS
 from traceaudit_tui.lists import EVERYTHING
 from traceaudit_tui.queries import Audit
+from traceaudit_tui.rows import Finding
 from traceaudit_tui.screens.choosing_columns import ColumnsScreen
 from traceaudit_tui.screens.exchange_list import ExchangeList
+from traceaudit_tui.screens.finding import FindingScreen
+from traceaudit_tui.widgets.bypasses import Bypasses
 
 
 class RequestsScreen(ExchangeList):
@@ -65,17 +71,46 @@ class ExchangesScreen(ExchangeList):
 
 
 class UncausedScreen(ExchangeList):
-    """Calls that no request caused."""
+    """Calls that no request caused, and below them what went round the audit."""
 
     MODE = "uncaused"
     ABOUT = (
         "Calls that no request caused: pollers, tickers, start-up work. If one of these belongs to a request, the "
-        "audit could not see it; enter shows the candidates."
+        "audit could not see it; enter shows the candidates. Below them: where the service has connections that went "
+        "round the audit (!), so that nothing is known about what it called there; b shows the first one's finding."
     )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("b", "bypass", "What went round the audit", id="bypass.open", show=False)
+    ]
     COLUMNS = ("time", "request", "status", "took", "sure")
     EMPTY = "No call without a cause has been seen."
     IN_STRETCHES = False
     WITHIN = "is:uncaused"
+
+    def body(self) -> Iterable[Widget]:
+        """The list and what it does not hold."""
+        yield from super().body()
+        yield Bypasses()
+
+    def update_view(self) -> None:
+        """Both."""
+        super().update_view()
+        self.query_one(Bypasses).show(self._bypasses())
+
+    def _bypasses(self) -> list[Finding]:
+        return [each for each in self.inspector.summary.findings if each.code == BYPASS]
+
+    def action_bypass(self) -> None:
+        """The finding about what went round the audit."""
+        found = self._bypasses()
+        if not found:
+            self.notify("No connection is known to have gone round the audit.")
+        else:
+            self.app.push_screen(FindingScreen(found[0]))
+
+    def on_bypasses_clicked(self) -> None:
+        """As its key."""
+        self.action_bypass()
 
     def keys(
         self,
