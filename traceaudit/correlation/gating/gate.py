@@ -259,5 +259,6 @@ class Gate:
         if resting and self._service.tokens:
             self._service.lose_sight()
         if resting:
-            self._learned_ns = 0  # What it woke up for would fail again if nothing could be learned.
+            # What it wakes up for would fail again if nothing could be learned.
+            self._learned_ns = min(self._learned_ns, _LEARNING_NS - _LEARNING_EACH_NS)
         return resting
