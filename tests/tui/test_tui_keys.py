@@ -336,7 +336,10 @@ async def test_the_palette_knows_what_each_key_does(audit_db: Path) -> None:
     async with Inspector(audit_db).run_test(size=SIZE) as pilot:
         await settle(pilot)
         await press(pilot, "2")
-        found = {command.title for command in app_of(pilot).get_system_commands(pilot.app.screen)}
+        commands = list(app_of(pilot).get_system_commands(pilot.app.screen))
+        found = {command.title for command in commands}
+        assert len(found) == len(commands)
+        assert "key ↓ or j" in {command.help for command in commands}
         assert {"Filter", "Copy", "Note", "Next finding", "Go to Requests", "Save this view to a file"} <= found
         await pilot.press("ctrl+p", *"copy")
         await pilot.pause(0.3)

@@ -129,3 +129,14 @@ async def test_an_announcement_fits_the_last_line(tmp_path: Path) -> None:
         assert said.endswith("and 1 more")
         assert said in lines(pilot)[-1]
     shop.close()
+
+
+async def test_where_something_is_typed_the_line_of_the_keys_names_no_others(audit_db: Path) -> None:
+    async with Inspector(audit_db).run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        for place in (["4", "slash"], ["2", "enter", "slash"], ["2", "question_mark", "slash"], ["4", "colon"]):
+            await press(pilot, *place)
+            assert lines(pilot)[-1].split("  ") == [" ↑ Earlier", "enter Take it", "tab Complete", "esc Leave it"]
+            await press(pilot, "escape")
+            assert "Take it" not in lines(pilot)[-1]
+            await press(pilot, "escape", "escape")

@@ -275,13 +275,18 @@ class Inspector(App[None]):
         for view in VIEWS:
             yield SystemCommand(f"Go to {view.title}", f"key {view.key}", partial(self.action_view, view.mode))
         views = {f"view.{view.mode}" for view in VIEWS}
+        named: dict[tuple[str, str], tuple[list[str], Callable[[], Any]]] = {}
         for active in screen.active_bindings.values():
             binding = active.binding
             if binding.id and binding.description and active.enabled and binding.id not in views:
                 shown = KEYS.get(binding.key) or self.get_key_display(binding)
                 perform = partial(self.run_action, binding.action, active.node)
-                yield SystemCommand(binding.description, f"key {shown}", perform)
-        yield from super().get_system_commands(screen)
+                keys, _ = named.setdefault((binding.id, binding.description), ([], perform))
+                if shown not in keys:
+                    keys.append(shown)
+        for (_, words), (keys, act) in named.items():
+            yield SystemCommand(words, f"key {' or '.join(keys)}", act)
+        yield from (each for each in super().get_system_commands(screen) if each.title != "Quit")
 
     # --- when the file goes bad --------------------------------------------------------------------------------------
 

@@ -62,9 +62,7 @@ def file_question(screen: AuditScreen) -> Question:
         return True, f"a new file in {safe(str(path.absolute().parent), 200)}"
 
     name = (screen.TITLE or screen.MODE).lower()
-    return Question(
-        "save", "save as", f"a file that ends in {', '.join(known)} · enter, esc", check, f"{name}{known[0]}"
-    )
+    return Question("save", "save as", f"a file that ends in {', '.join(known)}", check, f"{name}{known[0]}")
 
 
 def save(screen: AuditScreen, text: str) -> None:

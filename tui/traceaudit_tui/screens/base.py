@@ -175,7 +175,7 @@ class AuditScreen(Screen[None]):
             self.notify("There is nothing here to note something on.", markup=False)
             return
         note = marking.note_on(self.inspector, subject) or ""
-        self.ask(Question("note", ";", "a note, kept in the database; empty: none · enter, esc", value=note))
+        self.ask(Question("note", ";", "a note, kept in the database; empty: none", value=note))
 
     def action_copy(self) -> None:
         """Asks in which form to copy what one is looking at."""

@@ -13,7 +13,7 @@ from traceaudit_tui.screens.reading import TextScreen
 from traceaudit_tui.widgets.filter_line import FilterLine
 from traceaudit_tui.widgets.prompt import Question
 
-HINT = 'code:TP001 edge:"* -> inventory*" status>=500 outcome:dropped since:5m text · ↑ earlier · enter, esc'
+HINT = 'code:TP001 edge:"* -> inventory*" status>=500 outcome:dropped since:5m text'
 
 
 def question(value: str = "") -> Question:

@@ -19,7 +19,7 @@ from traceaudit_tui.widgets.prompt import Prompt, Question
 if TYPE_CHECKING:
     from traceaudit_tui.app import Inspector
 
-HINT = "a text to look for in this view · ↑ earlier · enter, esc"
+HINT = "a text to look for in this view"
 NOTHING, NOWHERE = "Nothing is looked for: press / for that.", "This is not to be found here."
 KEYS: list[BindingType] = [
     Binding("slash", "search", "Search", id="search.edit", key_display="/"),

@@ -10,6 +10,7 @@ from textual import events
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input
 
 from traceaudit.safe import safe
 from traceaudit_tui.signs import Part
@@ -38,10 +39,11 @@ class KeyLine(Widget):
     def _changed(self, screen: Screen[object]) -> None:
         ends: list[tuple[str, str, str]] = []
         keys: dict[str, tuple[str, str, str]] = {}
+        typing = screen.focused if isinstance(screen.focused, Input) else None
         for active in screen.active_bindings.values():
             binding = active.binding
-            if not binding.show or not active.enabled:
-                continue
+            if not binding.show or not active.enabled or (typing is not None and active.node is not typing):
+                continue  # where something is typed, the other keys are letters
             shown = NAMES.get(binding.key) or self.app.get_key_display(binding)
             each = (binding.key, safe(shown, 20), safe(binding.description, 40))
             if binding.id in LAST:

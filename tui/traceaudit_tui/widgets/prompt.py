@@ -37,10 +37,11 @@ class Line(Input):
     """The text itself; up and down walk through what was typed before."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Leave it", show=False),
-        Binding("up", "earlier", "Earlier", show=False),
+        Binding("enter", "submit", "Take it"),
+        Binding("up", "earlier", "Earlier"),
         Binding("down", "later", "Later", show=False),
-        Binding("tab", "complete", "Complete", show=False),
+        Binding("tab", "complete", "Complete"),
+        Binding("escape", "leave", "Leave it", key_display="esc"),
     ]
 
     def action_leave(self) -> None:
