@@ -40,10 +40,11 @@ KEYS = [
 class Terminal:
     """A program in a pseudo-terminal."""
 
-    def __init__(self, *command: str) -> None:
+    def __init__(self, *command: str, **more: str) -> None:
+        """``more``: variables of its environment."""
         self.ours, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (40, 120))
-        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **more}
         self.began = time.perf_counter()
         self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
         os.close(theirs)
@@ -190,7 +191,13 @@ def datasette(path: Path, program: str) -> None:
 
 def harlequin(path: Path, program: str) -> None:
     """Until its catalogue is shown, and all exchanges in its table of results."""
-    terminal = Terminal(program, "--adapter", "sqlite", "--no-download-tzdata", str(path))
+    with tempfile.TemporaryDirectory() as folder:  # else it goes on with the query of its last session
+        places = {"XDG_CACHE_HOME": folder, "XDG_CONFIG_HOME": folder, "XDG_DATA_HOME": folder}
+        terminal = Terminal(program, "--adapter", "sqlite", "--no-download-tzdata", str(path), **places)
+        _harlequin(terminal)
+
+
+def _harlequin(terminal: Terminal) -> None:
     try:
         terminal.until("Query Editor|exchanges", 60)
         print(f"harlequin  first paint              {time.perf_counter() - terminal.began:7.3f} s")
