@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from array import array
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from traceaudit_tui.app import Inspector
 from traceaudit_tui.signs import edge_text
 from traceaudit_tui.widgets.lines import cut_within
 from traceaudit_tui.widgets.outcome_grid import OutcomeGrid
+from traceaudit_tui.widgets.row_list import RowList
 
 SIZE = (80, 24)
 CALLS = [
@@ -140,3 +143,29 @@ async def test_where_something_is_typed_the_line_of_the_keys_names_no_others(aud
             await press(pilot, "escape")
             assert "Take it" not in lines(pilot)[-1]
             await press(pilot, "escape", "escape")
+
+
+@pytest.mark.parametrize("view", ["1", "3", "4"])
+async def test_where_to_send_requests_is_read_on_the_smallest_screen(tmp_path: Path, view: str) -> None:
+    shop = sample.Shop(tmp_path / "audit.db")
+    shop.run()
+    address = "127.0.0.1:25006"
+    shop.db.table("runs").update(1, {"settings": json.dumps({"inbound": f"{address}:28080"})})
+    shop.close()
+    async with Inspector(tmp_path / "audit.db").run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, view)
+        assert f"send requests to http://{address}" in lines(pilot)[1]
+        assert all(f"send requests to http://{address}" in line for line in lines(pilot) if "Empty so far" in line)
+
+
+async def test_why_there_is_nothing_is_wrapped_and_not_cut(audit_db: Path) -> None:
+    async with Inspector(audit_db).run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "4")
+        rows = pilot.app.screen.query_one(RowList)
+        rows.empty = "There is nothing here, " * 8 + "whatever one does."
+        rows.show(array("q"))
+        await settle(pilot)
+        shown = " ".join(" ".join(lines(pilot)).split())
+        assert rows.empty in shown

@@ -54,6 +54,7 @@ that it fetches: with Python's usual 5 ms a page of 64 rows takes a third of a s
 
 HOME = "matrix"
 ANNOUNCED_S = 6.0  # what nobody has asked for takes longer to be noticed than what a key says
+SHORT_EDGE = 12  # cells of an edge that are said at least
 TOAST_FRAME = 3  # cells that a toast takes beside its text
 
 BAD_INPUT, WRONG_USE = 4, 2  # exit statuses; DESIGN 9
@@ -189,7 +190,8 @@ class Inspector(App[None]):
         title = "New finding" if len(findings) == 1 else f"{len(findings)} new findings"
         words = f"{title}: {severity_sign(gravest.severity).sign} {name(gravest.code)} {name(gravest.slug)} "
         more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
-        words += cut_within(edge_text(gravest.edge), max(20, self.size.width - len(words) - len(more) - TOAST_FRAME))
+        room = self.size.width - len(words) - len(more) - TOAST_FRAME
+        words += cut_within(edge_text(gravest.edge), max(SHORT_EDGE, room))
         self.notify(words + more, severity="error" if grave else "warning", timeout=ANNOUNCED_S, markup=False)
 
     def notify(

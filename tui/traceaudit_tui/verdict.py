@@ -24,7 +24,8 @@ class Verdict:
     def spoken(self) -> str:
         """The sentence by itself, safe."""
         words = safe(self.sentence.removeprefix("empty: "))
-        return f"{words[:1].upper()}{words[1:]}."
+        end = "" if "http://" in words else "."  # an address is copied from here
+        return f"{words[:1].upper()}{words[1:]}{end}"
 
 
 def verdict(summary: Summary) -> Verdict:
@@ -57,9 +58,10 @@ def _inconclusive(summary: Summary) -> tuple[str, str] | None:
     """The word and the sentence, when too little was seen to say that all is well."""
     counts = summary.counts
     if summary.run is None or not (counts.inbound or counts.outbound):
-        waits = summary.run is not None and summary.run.ended_ns is None and summary.run.inbound
-        ask = f": send requests to http://{safe(summary.run.inbound)}" if summary.run and waits else ""
-        return "empty", f"empty: nothing has come through the proxy yet{ask}"
+        if summary.run is not None and summary.run.ended_ns is None and summary.run.inbound:
+            # Short, for it has to fit the smallest screen: it is what is to be done next.
+            return "empty", f"empty so far: send requests to http://{safe(summary.run.inbound)}"
+        return "empty", "empty: nothing has come through the proxy yet"
     if not counts.outbound:
         seen = plural(counts.inbound, "request")
         return "inconclusive", f"inconclusive: {seen}, but no outbound call was seen"

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
-from traceaudit_tui.signs import Part
+from traceaudit_tui.signs import MUTED, Part
 from traceaudit_tui.widgets.found import Place, Strand, marked, places, whole
 
 
@@ -62,6 +62,12 @@ def wrapped(parts: list[Part], width: int, indent: int = 0) -> list[Content]:
     if width - indent < 1:
         return []
     return [Content.assemble(" " * indent, line) for line in Content.assemble(*parts).wrap(width - indent)]
+
+
+def line_of(text: str, number: int, width: int) -> Content:
+    """A line of words that say why there is nothing to be shown."""
+    lines = wrapped([(text, MUTED)], width - 2, 2)
+    return lines[number] if 0 <= number < len(lines) else Content()
 
 
 def folded(parts: list[Part], width: int) -> list[Content]:

@@ -25,7 +25,7 @@ from traceaudit.formats.context import Format
 from traceaudit_tui.rows import Cell, Edge
 from traceaudit_tui.signs import called_text, edge_text, gravest, is_fault, name, outcome_sign, percent, short_count
 from traceaudit_tui.widgets.found import pattern
-from traceaudit_tui.widgets.lines import cut_within
+from traceaudit_tui.widgets.lines import cut_within, line_of
 
 SHORT = {
     Format.TRACEPARENT: "W3C",
@@ -258,7 +258,7 @@ class OutcomeGrid(ScrollView, can_focus=True):
         width = self.size.width
         style = self.get_visual_style("grid--row" if y else "grid--title")
         if not self.formats:
-            return self._strip(Content.assemble("  ", (self.empty if y == 2 else "", "$text-muted")), width, style)
+            return self._strip(line_of(self.empty, y - 2, width), width, style)
         left, wide, first = self._widths()
         formats = self.formats[first : first + max(1, (width - left) // wide)]
         if y == 0:

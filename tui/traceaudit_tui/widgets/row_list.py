@@ -25,7 +25,7 @@ from textual.style import Style
 
 from traceaudit_tui.signs import MUTED, Part
 from traceaudit_tui.widgets.found import pattern
-from traceaudit_tui.widgets.lines import cut_within
+from traceaudit_tui.widgets.lines import cut_within, line_of
 
 type Cell = Sequence[Part]
 type Fetch = Callable[[Sequence[int]], Mapping[int, Sequence[Cell]]]
@@ -276,8 +276,8 @@ class RowList(ScrollView, can_focus=True):
             return self._line([[(self.columns[each].title, "")] for each in self._fitting(width)], width, style)
         index = y - 1 + self.scroll_offset.y
         style = self.get_visual_style("rows--row")
-        if not self.keys and y == 2:
-            return self._strip(Content.assemble("  ", (self.empty, MUTED)), width, style)
+        if not self.keys:
+            return self._strip(line_of(self.empty, y - 2, width), width, style)
         if index >= len(self.keys):
             return Strip.blank(width, style.rich_style)
         here = index == self.cursor
