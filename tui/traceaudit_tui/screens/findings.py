@@ -84,7 +84,7 @@ class FindingsScreen(FilteredScreen):
             Column("", 1),
             Column("code", 5),
             Column("rule", 22),
-            Column("confidence", 11, from_width=120),
+            Column("confidence", 11, from_width=132),
             Column("", 1, from_width=0),
             Column("call", 20, flex=True, ends=True),
             Column("over time", SPARK, from_width=100),
