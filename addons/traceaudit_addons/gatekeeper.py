@@ -19,8 +19,9 @@ from traceaudit.audit import Audit
 from traceaudit.correlation.gating import Gate
 from traceaudit.correlation.gating.gate import MOST_HELD
 from traceaudit.correlation.telemetry import is_telemetry
-from traceaudit.exchange import Direction, Exchange, Gated
+from traceaudit.exchange import Direction, Exchange, Gated, Method
 from traceaudit.routes import route_of
+from traceaudit.verdicts import Verdict
 from traceaudit_addons.directions import Directions
 
 _TURNS = 3
@@ -71,6 +72,9 @@ class Gatekeeper:
         """A request waits until it may be delivered; a call does not."""
         if self._open_for_good or self._directions.direction(flow) is Direction.OUTBOUND:
             return None
+        if self._gate.dozes:
+            self._tell(lambda now_ns: self._gate.begin(flow.id, "", now_ns))
+            return None
         request = flow.request
         bare = route_of(request.data.method.decode("latin-1"), request.data.path.decode("latin-1"))
         route = self._audit.route_now(Direction.INBOUND, "", bare)
@@ -117,7 +121,7 @@ class Gatekeeper:
 
     def called(self, flow: HTTPFlow, exchange: Exchange) -> Gated | None:
         """The service has made a call; what the gate has seen of its cause."""
-        if self._open_for_good or is_telemetry(exchange.method, exchange.path):
+        if self._open_for_good or self._gate.dozes or is_telemetry(exchange.method, exchange.path):
             return None
         named = self._audit.carrier(exchange)
         edge = f"{exchange.authority} {self._audit.route_of(exchange)}"
@@ -132,9 +136,15 @@ class Gatekeeper:
             return None
         return replace(claim, inbound_id=self._exchanges[claim.inbound_id])
 
+    def judged(self, exchange: Exchange, verdict: Verdict) -> None:
+        """What was decided of a call: one that carries no request's identifiers needs the gate."""
+        identified = verdict.links and verdict.links[0].method in (Method.TRACE_ID, Method.REQUEST_ID)
+        if self._gate.dozes and not identified and not is_telemetry(exchange.method, exchange.path):
+            self._gate.wake()
+
     def answered(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """The answer to a call waits until it may be delivered."""
-        if self._open_for_good:
+        if self._open_for_good or self._gate.dozes:
             return None
 
         def may(since_ns: int, now_ns: int) -> int | None:

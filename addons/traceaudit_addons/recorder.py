@@ -173,6 +173,8 @@ class Recorder:
             elif self.gatekeeper is not None:
                 exchange.gated = self.gatekeeper.called(flow, exchange)
             verdict = self._audit.begin(exchange)
+            if self.gatekeeper is not None and verdict is not None:
+                self.gatekeeper.judged(exchange, verdict)
         except Exception as error:
             verdict = None
             self.failed("an exchange was recorded but not judged", error)

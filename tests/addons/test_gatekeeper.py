@@ -113,6 +113,23 @@ async def test_an_error_opens_the_gate_for_good_and_is_counted_once(tmp_path: Pa
         assert all(each.gated is None for each in exchanges)
 
 
+async def test_it_sleeps_while_calls_carry_their_ids_and_wakes_for_one_that_does_not(tmp_path: Path) -> None:
+    async with server(answered) as upstream:
+
+        async def handle(request: Request) -> bytes:
+            kept = [f"traceparent: {value}" for value in request.values("traceparent") if request.target != "/drops"]
+            return await send(rig.outbound, get(f"http://{upstream}/stock", *kept))
+
+        own = gate()
+        async with server(handle) as service, sidecar(tmp_path, service, gate=own) as rig:
+            for _ in range(70):
+                await send(rig.inbound, get("/keeps"))
+            assert own.dozes
+            await send(rig.inbound, get("/drops"))
+            assert not own.dozes
+            assert rig.writer.errors == 0
+
+
 async def test_calls_that_overlap_are_claimed_for_the_right_requests(tmp_path: Path) -> None:
     """Each request calls the upstream once; its path, which no correlation reads, tells the truth."""
     asked = asyncio.Event()

@@ -166,6 +166,20 @@ def test_calls_that_say_whose_they_are_are_neither_claimed_nor_held_for() -> Non
     assert told.may_begin()
 
 
+def test_it_dozes_while_calls_say_whose_they_are_and_claims_again_once_it_was_woken(told: Told) -> None:
+    for _ in range(70):
+        told.request(["a", "b"], named=True)
+    assert told.gate.dozes
+    assert told.request(["a", "b"]) == [None, None]  # Nobody woke it.
+    sleeper = told.begin()
+    told.gate.wake()
+    assert not told.gate.dozes
+    assert told.call("a")[1] is None  # It was not followed, so it may be its.
+    told.respond(sleeper)
+    told.now += 300 * MS
+    assert all(told.request(["a", "b"]))
+
+
 def test_a_reaction_that_usually_takes_longer_than_the_budget_is_not_waited_for() -> None:
     told = Told()
     for _ in range(ENOUGH):

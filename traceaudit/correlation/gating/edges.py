@@ -70,6 +70,10 @@ class Edges:
         """A call did not say."""
         edge.named = self._named_in_a_row = 0
 
+    def wake(self) -> None:
+        """A call did not say, of which no more is known."""
+        self._named_in_a_row = 0
+
     def need_gate(self, edge: str) -> bool:
         """Whether the calls on an edge do not show by themselves whose they are."""
         known = self._edges.get(edge)

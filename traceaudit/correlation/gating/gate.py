@@ -73,6 +73,15 @@ class Gate:
         """What the gate has done so far."""
         return self._worth.work
 
+    @property
+    def dozes(self) -> bool:
+        """Whether calls have shown by themselves whose they are for so long that nobody is followed any more."""
+        return self._edges.all_named
+
+    def wake(self) -> None:
+        """A call has come that does not show it; what the gate was not told of while it dozed, it does without."""
+        self._edges.wake()
+
     # --- may it go? ---------------------------------------------------------------------------------------------------
 
     def may_begin(self, route: str, since_ns: int, now_ns: int) -> int | None:
@@ -254,8 +263,8 @@ class Gate:
         self._service.advance(now_ns)
 
     def _rests(self, now_ns: int) -> bool:
-        """Whether the gate rests; what is in flight when it begins to is lost sight of."""
-        resting = self._worth.resting(now_ns)
+        """Whether the gate rests or dozes; what is in flight when it begins to is lost sight of."""
+        resting = self.dozes or self._worth.resting(now_ns)
         if resting and self._service.tokens:
             self._service.lose_sight()
         if resting:
