@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.pilot import Pilot
 from textual.widgets import Input, Label, Static
 
+from traceaudit.filters import FIELDS
 from traceaudit_tui.app import Inspector
 from traceaudit_tui.screens.help import HelpScreen
 from traceaudit_tui.screens.rule import RuleScreen
@@ -112,6 +113,17 @@ async def test_help_is_searched(audit_db: Path) -> None:
         assert isinstance(pilot.app.screen, HelpScreen)  # first what was looked for is forgotten
         await press(pilot, "escape")
         assert not isinstance(pilot.app.screen, HelpScreen)
+
+
+async def test_help_has_the_fields_of_a_filter_where_there_is_one(audit_db: Path) -> None:
+    async with Inspector(audit_db).run_test(size=(100, 120)) as pilot:
+        await settle(pilot)
+        for view, filtered in (("1", False), ("2", True), ("4", True), ("6", False)):
+            await press(pilot, view, "question_mark")
+            shown = text(pilot)
+            for field in FIELDS.values():
+                assert (field.example in " ".join(shown.split())) == filtered
+            await press(pilot, "escape")
 
 
 async def test_a_rule_s_page_is_searched_in_its_words_tables_and_code(audit_db: Path) -> None:

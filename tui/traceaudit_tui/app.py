@@ -36,6 +36,7 @@ from traceaudit_tui.rows import Finding, Marks, Summary
 from traceaudit_tui.screens.base import AuditScreen
 from traceaudit_tui.screens.coverage import CoverageScreen
 from traceaudit_tui.screens.exchanges import ExchangesScreen, RequestsScreen, UncausedScreen
+from traceaudit_tui.screens.filtering import FilteredScreen
 from traceaudit_tui.screens.findings import FindingsScreen
 from traceaudit_tui.screens.help import KEYS, HelpScreen, keys_of
 from traceaudit_tui.screens.log import LogScreen
@@ -241,7 +242,8 @@ class Inspector(App[None]):
         """Explains the view on top."""
         screen = self.screen
         if isinstance(screen, AuditScreen):
-            self.push_screen(HelpScreen(screen.TITLE or screen.MODE.capitalize(), screen.ABOUT, keys_of(screen)))
+            title, filtered = screen.TITLE or screen.MODE.capitalize(), isinstance(screen, FilteredScreen)
+            self.push_screen(HelpScreen(title, screen.ABOUT, keys_of(screen), filtered=filtered))
 
     def action_log(self) -> None:
         """What the service and the audit said, where `run --tui` has kept it."""

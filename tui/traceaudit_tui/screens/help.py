@@ -11,8 +11,9 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
 
+from traceaudit.filters import FIELDS
 from traceaudit_tui.screens.searched_box import SearchedBox
-from traceaudit_tui.signs import CONFIDENCES, OUTCOMES, SEVERITIES, Part, Sign
+from traceaudit_tui.signs import CONFIDENCES, MUTED, OUTCOMES, SEVERITIES, Part, Sign
 from traceaudit_tui.widgets.lines import Lines, rule, wrapped
 from traceaudit_tui.widgets.pager import Pager
 
@@ -38,19 +39,32 @@ KEYS = {
 """How a key is written, where it differs from its name or from what the footer shows of its first key."""
 
 
+FILTERS = (
+    "Terms beside each other must all hold; or, not (or a minus) and parentheses do what they say. A term without a "
+    "field is a text to look for. path:stock is somewhere in it, path=/stock/17 all of it, * stands for anything, "
+    "quotes keep words together, and code:TP001,WC is one of several."
+)
+
+
 class HelpText(Lines):
     """The page itself."""
 
-    def __init__(self, about: str, keys: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, about: str, keys: Sequence[tuple[str, str]], *, filtered: bool) -> None:
         super().__init__()
         self._about = about
         self._keys = keys
+        self._filtered = filtered
 
     def lines(self, width: int) -> list[Content]:
-        """About, keys, signs."""
+        """About, keys, the filter's language, signs."""
         lines = [*wrapped([(self._about, "")], width), Content(""), rule("keys", width)]
         for keys, words in self._keys:
-            lines += _item([(keys, "bold $text-primary")], words, width)
+            lines += _item([(keys, "bold $text-primary")], [(words, "")], width)
+        if self._filtered:
+            lines += [Content(""), rule("filter", width), *wrapped([(FILTERS, "")], width), Content("")]
+            for field in FIELDS.values():
+                words_ = [(f"{field.about}  ", ""), (field.example, MUTED)]
+                lines += _item([(field.name, "bold $text-primary")], words_, width)
         for title, signs in (
             ("what became of a header", OUTCOMES.items()),
             ("findings", SEVERITIES.items()),
@@ -58,7 +72,7 @@ class HelpText(Lines):
         ):
             lines += [Content(""), rule(title, width)]
             for word, sign in signs:
-                lines += _item([(f"{sign.sign} {word}", sign.style)], _meaning(word, sign), width)
+                lines += _item([(f"{sign.sign} {word}", sign.style)], [(_meaning(word, sign), "")], width)
         return lines
 
 
@@ -66,8 +80,8 @@ def _meaning(word: str, sign: Sign) -> str:
     return sign.meaning.removeprefix(f"{word}: ")
 
 
-def _item(title: list[Part], words: str, width: int) -> list[Content]:
-    lines = wrapped([(words, "")], width, KEY_WIDTH)
+def _item(title: list[Part], words: list[Part], width: int) -> list[Content]:
+    lines = wrapped(words, width, KEY_WIDTH)
     head = Content.assemble(*title)
     if head.cell_length >= KEY_WIDTH:
         return [head, *lines]
@@ -98,10 +112,11 @@ class HelpScreen(SearchedBox):
         Binding("escape,question_mark,q,backspace", "close", "Close", id="help.close", key_display="esc"),
     ]
 
-    def __init__(self, title: str, about: str, keys: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, title: str, about: str, keys: Iterable[tuple[str, str]], *, filtered: bool) -> None:
+        """``filtered``: the view has a filter."""
         super().__init__()
         self._title = title
-        self._text = HelpText(about, list(keys))
+        self._text = HelpText(about, list(keys), filtered=filtered)
 
     def body(self) -> Iterable[Widget]:
         """A box in the middle."""
