@@ -55,6 +55,8 @@ PICTURES = [
     ("uncaused_80", (80, 24), ["5"], None),
     ("coverage_110", (110, 28), ["6", "j"], None),
     ("help_100", (100, 40), ["2", "question_mark"], None),
+    ("rule_found_80", (80, 24), ["2", "enter", "r", "slash", *"baggage", "enter"], None),
+    ("finding_found_80_light", (80, 24), ["2", "enter", "slash", *"trace", "enter"], LIGHT.name),
 ]
 
 
