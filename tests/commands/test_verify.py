@@ -16,7 +16,7 @@ def test_calls_in_doubt_are_settled_by_asking_again_one_at_a_time(tmp_path: Path
     with running("upstream") as upstream:
         options = ["--gate", "off"]  # It would let them in one by one.
         with run(tmp_path, "nethttp", upstream=upstream, options=options) as live, ThreadPoolExecutor(10) as clients:
-            paths = ["/drop/17?sleep_ms=40", "/drop/list?sleep_ms=40"] * 5
+            paths = ["/drop/17?sleep_ms=120", "/drop/list?sleep_ms=120"] * 5
             assert list(clients.map(live.get, paths)) == [200] * 10
         connection = sqlite3.connect(live.database)
         assert (
