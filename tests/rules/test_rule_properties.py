@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.formats.format_strategies import Fields, header_lists, traceparents
@@ -42,6 +42,7 @@ def test_who_copies_all_lines_is_never_accused(carried: Fields, participant: boo
 
 
 @given(header_lists(), st.sampled_from([",", ", ", " , "]))
+@example([("x-b3-flags", "0"), ("x-b3-flags", "0"), ("x-b3-parentspanid", "")], ",")
 def test_who_joins_lines_and_copies_them_is_never_accused(carried: Fields, separator: str) -> None:
     assert broken(carried, joined(carried, separator)) == {}
 

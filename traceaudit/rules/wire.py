@@ -142,7 +142,11 @@ def own_malformation(call: Call, formats: Sequence[Format]) -> Malformed | None:
     """
     for format_ in formats:
         fault = malformed(call.sent, format_)
-        if fault is not None and fault.fault is Fault.INVALID and not brought(call, fault):
+        if (
+            fault is not None
+            and fault.fault is Fault.INVALID
+            and not (brought(call, fault) or _as_it_came(call, fault))
+        ):
             return fault
     return None
 
@@ -152,9 +156,22 @@ def own_faults(call: Call, kind: Fault) -> list[Malformed]:
     found: list[Malformed] = []
     for format_ in Format:
         sent, carried = malformed(call.sent, format_), malformed(call.carried, format_)
-        if sent is not None and sent.fault is kind and not (carried is not None and carried.fault is kind):
+        if sent is None or sent.fault is not kind or (carried is not None and carried.fault is kind):
+            continue
+        if not _as_it_came(call, sent):
             found.append(sent)
     return found
+
+
+def _as_it_came(call: Call, fault: Malformed) -> bool:
+    """Whether the header was copied from a request whose format was malformed, too.
+
+    Of several faults of a format one is named, and what the call names need not be what the request names.
+    """
+    if malformed(call.carried, fault.format) is None:
+        return False
+    came = [value.strip(" \t") for value in lines(call.inbound, fault.header)]
+    return bool(came) and came == [value.strip(" \t") for value in lines(call.outbound, fault.header)]
 
 
 def malformation(call: Call, fault: Malformed) -> Violation:
