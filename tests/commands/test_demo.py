@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.live import traceaudit
 
+ROOT = Path(__file__).parents[2]
 PLANTED = {
     "TP001 GET /checkout → pricing GET /quote",
     "TP003 GET /checkout → pricing GET /quote",
@@ -31,6 +32,10 @@ def test_the_demo_finds_exactly_what_was_planted(tmp_path: Path) -> None:
     assert "GET /products/{id}" not in shown
     assert "tui demo.db" in demo.stderr
     assert re.search(r"✘ found 7 errors", demo.stdout)
+    assert "gate " not in demo.stderr
+    promised = re.search(r"```text\n(✘ .*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert promised
+    assert promised[1] in demo.stdout
 
 
 def test_where_there_is_no_go_it_says_how_to_get_it(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]

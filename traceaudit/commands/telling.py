@@ -91,11 +91,15 @@ def listen_to_the_proxy() -> None:
         logger.propagate = False
 
 
+_NOTICED_MS = 1.0
+"""What was held for less is not noticed."""
+
+
 def say_what_was_gated(work: Work) -> None:
-    """Tells what the gate has shown, and what that cost, if there was anything to show."""
-    if not work.calls:
-        return
+    """Tells what the gate has shown, and what it cost; nothing where it did neither."""
     half, most = work.held_ms
+    if not work.claimed and most < _NOTICED_MS:
+        return
     say(
         f"gate      shows the request behind {work.claimed} of {work.calls} calls without ids; of {work.stimuli}"
         f" requests and answers, half were held at most {half:.2f} ms, 99 % at most {most:.1f} ms"

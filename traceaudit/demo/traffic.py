@@ -10,7 +10,7 @@ import http.client
 
 from traceaudit.listeners import Address
 
-ROUNDS = 4
+ROUNDS = 6
 _WATCHED_S = 2.0
 _PAUSE_S = 0.3
 _TIMEOUT_S = 10.0

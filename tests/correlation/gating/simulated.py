@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -14,7 +15,11 @@ from traceaudit.correlation.gating.gate import MOST_HELD
 MS = 1_000_000
 
 type Plan = Callable[[random.Random], Iterator[object]]
-"""A handler: yields milliseconds of its own work, an edge to call and wait for, or edges to call at once."""
+"""A handler: yields milliseconds of its own work, an edge to call and wait for, edges to call at once, or what is done
+with the world, the request's id and what goes on afterwards.
+"""
+
+type Step = Callable[[World, str, Callable[[], None]], None]
 
 
 @dataclass
@@ -146,8 +151,10 @@ class World:
             self._truth.pop(id_)
             self._respond(id_)
             self._step(id_, handler)
+        elif callable(what):
+            what(self, id_, lambda: self._step(id_, handler))
         elif isinstance(what, str):
-            self._call(id_, what, lambda: self._step(id_, handler))
+            self.call(id_, what, lambda: self._step(id_, handler))
         else:
             branches = list(what)  # type: ignore[call-overload]
             left = [len(branches)]
@@ -162,7 +169,7 @@ class World:
 
     def _branch(self, id_: str, branch: object, done: Callable[[], None]) -> None:
         if isinstance(branch, str):
-            self.after(self.random.random() * 0.2, lambda: self._call(id_, branch, done))
+            self.after(self.random.random() * 0.2, lambda: self.call(id_, branch, done))
             return
         steps = iter(branch)  # type: ignore[call-overload]
 
@@ -171,7 +178,7 @@ class World:
             if step is None:
                 done()
             elif isinstance(step, str):
-                self._call(id_, step, go_on)
+                self.call(id_, step, go_on)
             else:
                 self.after(step, go_on)
 
@@ -185,7 +192,7 @@ class World:
         if self.closed:
             self.after(self.random.random() * 2, self._client)
 
-    def _call(self, id_: str | None, edge: str, answered: Callable[[], None]) -> None:
+    def call(self, id_: str | None, edge: str, answered: Callable[[], None]) -> None:
         call = f"o{next(self._ids)}"
         claim = self.gate.call(call, edge, self.now)
         self.seen.calls += 1
@@ -205,7 +212,7 @@ class World:
         self.after(self.upstream_ms * self.random.lognormvariate(0, 0.2), back)
 
     def _poll(self, edge: str, every: float) -> None:
-        self._call(None, edge, lambda: None)
+        self.call(None, edge, lambda: None)
         self.after(every, lambda: self._poll(edge, every))
 
 
@@ -264,5 +271,90 @@ def late(*edges: str, after: str) -> Plan:
         yield "respond"
         yield own(random)
         yield after
+
+    return plan
+
+
+def pooled(connections: int) -> Plan:
+    """Two calls, through a pool of connections that all requests share."""
+    free = [connections]
+    queue: deque[Callable[[], None]] = deque()
+
+    def through_pool(edge: str) -> Step:
+        def step(world: World, id_: str, go_on: Callable[[], None]) -> None:
+            def begin() -> None:
+                free[0] -= 1
+                world.call(id_, edge, answered)
+
+            def answered() -> None:
+                free[0] += 1
+                if queue:
+                    world.after(0.05, queue.popleft())
+                go_on()
+
+            if free[0]:
+                begin()
+            else:
+                queue.append(begin)
+
+        return step
+
+    def plan(random: random.Random) -> Iterator[object]:
+        own = work()
+        for edge in ("a", "b"):
+            yield own(random)
+            yield through_pool(edge)
+        yield own(random)
+
+    return plan
+
+
+def shared_flight(edge: str, then: str) -> Plan:
+    """Requests that come while another's call is open wait for its answer instead of calling (singleflight)."""
+    waiting: list[Callable[[], None]] | None = None
+
+    def step(world: World, id_: str, go_on: Callable[[], None]) -> None:
+        nonlocal waiting
+        if waiting is not None:
+            waiting.append(go_on)
+            return
+        waiting = [go_on]
+
+        def answered() -> None:
+            nonlocal waiting
+            all_, waiting = waiting or [], None
+            for each in all_:
+                world.after(0.05, each)
+
+        world.call(id_, edge, answered)
+
+    def plan(random: random.Random) -> Iterator[object]:
+        own = work()
+        yield own(random)
+        yield step
+        yield own(random)
+        yield then
+        yield own(random)
+
+    return plan
+
+
+def refreshed(edge: str, then: str, every_ms: float) -> Plan:
+    """A cache whose first reader after a while has it refreshed in the background, and does not wait."""
+    fresh_until = [0]
+
+    def step(world: World, id_: str, go_on: Callable[[], None]) -> None:
+        if world.now >= fresh_until[0]:
+            fresh_until[0] = world.now + int(every_ms * MS)
+            world.after(work()(world.random), lambda: world.call(id_, edge, lambda: None))
+        go_on()
+
+    def plan(random: random.Random) -> Iterator[object]:
+        own = work()
+        yield own(random)
+        yield step
+        yield own(random)
+        yield then
+        yield own(random)
 
     return plan

@@ -64,9 +64,9 @@ class Told:
 
 @pytest.fixture
 def told() -> Told:
-    """A gate that knows requests which call a and then b."""
+    """A gate that knows requests which call a and then b; the first 16 it lets pass."""
     told = Told()
-    for _ in range(2 * ENOUGH):
+    for _ in range(16 + 2 * ENOUGH):
         told.request(["a", "b"])
     return told
 
@@ -93,6 +93,31 @@ def test_a_request_alone_is_never_held() -> None:
     for _ in range(3):
         assert told.may_begin()
         told.request(["a"])
+
+
+def test_an_answer_never_waits_for_its_own_request_alone(told: Told) -> None:
+    told.begin()
+    one, _ = told.call("a")
+    assert told.may_answer(one)
+    lone = Told()
+    for _ in range(40):
+        lone.gate.call(lone.id(), "z", lone.now)
+    lone.begin()
+    first, _ = lone.call("x")  # Of what it does next, nothing is known.
+    assert lone.may_answer(first)
+
+
+def test_nobody_waits_while_there_is_next_to_nothing_to_show() -> None:
+    told = Told()
+    for _ in range(10):
+        told.request(["a", "b"])
+    told.begin()
+    assert told.may_begin()
+    told.call("a")
+    for _ in range(10):
+        told.request(["a", "b"])
+    told.begin()
+    assert not told.may_begin()
 
 
 def test_a_second_request_waits_until_the_first_has_made_its_call(told: Told) -> None:
@@ -170,12 +195,11 @@ def test_it_dozes_while_calls_say_whose_they_are_and_claims_again_once_it_was_wo
     for _ in range(70):
         told.request(["a", "b"], named=True)
     assert told.gate.dozes
-    assert told.request(["a", "b"]) == [None, None]  # Nobody woke it.
-    sleeper = told.begin()
-    told.gate.wake()
+    unseen = told.begin()
+    assert told.call("a")[1] is None
     assert not told.gate.dozes
-    assert told.call("a")[1] is None  # It was not followed, so it may be its.
-    told.respond(sleeper)
+    assert told.call("b")[1] is None  # Whose request was followed by nobody.
+    told.respond(unseen)
     told.now += 300 * MS
     assert all(told.request(["a", "b"]))
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.correlation.gating.simulated import Plan, Seen, World, late, optional, parallel, sequence
+from tests.correlation.gating.simulated import (
+    Plan,
+    Seen,
+    World,
+    late,
+    optional,
+    parallel,
+    pooled,
+    refreshed,
+    sequence,
+    shared_flight,
+)
 
 
 def retried(random: Random) -> Iterator[object]:
@@ -55,6 +66,16 @@ def test_at_thirteen_in_flight_nearly_everything_is_shown_and_nothing_wrongly(sh
 def test_at_forty_in_flight_nothing_is_shown_wrongly(shape: str) -> None:
     routes, _ = SHAPES[shape]
     right(World(routes, clients=40, requests=1500, seed=2).run(), 0)
+
+
+@pytest.mark.parametrize("clients", [2, 13])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: pooled(3), lambda: shared_flight("a", "b"), lambda: refreshed("a", "b", 100)],
+    ids=["connections", "answers", "a cache"],
+)
+def test_what_requests_share_deceives_nobody(make: Callable[[], Plan], clients: int) -> None:
+    assert World({"r": make()}, clients=clients, requests=2000, seed=1).run().wrong == 0
 
 
 def test_it_waits_little_and_throttles_little() -> None:

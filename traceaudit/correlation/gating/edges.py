@@ -9,6 +9,9 @@ _MS = 1_000_000
 _WATCHED = 64
 """Calls in a row that carried the identifiers of their request, after which an edge is not gated."""
 
+_FEW = 32
+"""Calls that did not say whose they are, up to which nothing is held: there is nothing to show yet."""
+
 _BY_THEMSELVES = 0.1
 """The share of edges on which calls are taken to come by themselves as well, too seldom to have been met yet."""
 
@@ -50,7 +53,7 @@ class Edges:
 
     def __init__(self) -> None:
         self._edges: dict[str, Edge] = {}
-        self._named_in_a_row = 0
+        self._named_in_a_row = self._nameless = 0
 
     def get(self, edge: str) -> Edge:
         """What is known of one; of one too many, that it is not to be claimed."""
@@ -68,6 +71,7 @@ class Edges:
 
     def nameless(self, edge: Edge) -> None:
         """A call did not say."""
+        self._nameless += 1
         edge.named = self._named_in_a_row = 0
 
     def wake(self) -> None:
@@ -78,6 +82,11 @@ class Edges:
         """Whether the calls on an edge do not show by themselves whose they are."""
         known = self._edges.get(edge)
         return known is None or known.named < _WATCHED
+
+    @property
+    def few_nameless(self) -> bool:
+        """Whether there is too little to show for anybody to wait for it."""
+        return self._nameless < _FEW
 
     @property
     def all_named(self) -> bool:

@@ -100,8 +100,10 @@ class Gate:
 
     def _may(self, token: Token | None, occasion: Occasion, since_ns: int, now_ns: int) -> int | None:
         service = self._service
-        if not service.tokens or self._worth.resting(now_ns):
+        if self._worth.resting(now_ns):
             return None
+        if all(other is token for other in service.tokens):
+            return None  # Where there is nobody else, it is nobody else's.
         prospect = self._habits.get(occasion).prospect(())
         learns = self._learns(now_ns) and now_ns < since_ns + _LEARNING_EACH_NS
         learning = learns and prospect.anything
@@ -186,9 +188,14 @@ class Gate:
     def call(self, call_id: str, edge: str, now_ns: int, named: str | None = None) -> Gated | None:
         """The service makes a call. ``named`` is the request whose identifiers it carries, and no other's."""
         self._advance(now_ns)
-        if self._rests(now_ns):
-            return None
         known = self._edges.get(edge)
+        if self._rests(now_ns):
+            if named is None:
+                self._edges.nameless(known)
+                self._worth.passed()
+            else:
+                self._edges.named(known)
+            return None
         if named is not None and self._service.knows(named):
             self._edges.named(known)
             self._service.made_by_name(named, call_id, edge, now_ns)
@@ -264,7 +271,7 @@ class Gate:
 
     def _rests(self, now_ns: int) -> bool:
         """Whether the gate rests or dozes; what is in flight when it begins to is lost sight of."""
-        resting = self.dozes or self._worth.resting(now_ns)
+        resting = self.dozes or self._edges.few_nameless or self._worth.resting(now_ns)
         if resting and self._service.tokens:
             self._service.lose_sight()
         if resting:

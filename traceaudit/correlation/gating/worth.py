@@ -67,6 +67,10 @@ class Worth:
         self._all_calls += 1
         self._all_claimed += claimed
 
+    def passed(self) -> None:
+        """Such a call came while nobody was followed."""
+        self._all_calls += 1
+
     @property
     def work(self) -> Work:
         """What was done so far."""
