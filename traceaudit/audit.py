@@ -113,8 +113,10 @@ class Audit:
             self._activity.end(exchange.id, exchange.ended_ns)
             if self._second is not None:
                 self._second.request_ended(exchange.id, exchange.ended_ns)
-        elif self._second is not None:
-            self._second.call_ended(exchange.id, exchange.ended_ns)
+        else:
+            self._values.answered(exchange)
+            if self._second is not None:
+                self._second.call_ended(exchange.id, exchange.ended_ns)
 
     @property
     def looks(self) -> deque[Look]:
@@ -204,7 +206,7 @@ class Audit:
         for cause in attribution.causes:
             if cause.inbound is not None:
                 self._activity.learn(key, cause.inbound, cause.probability)
-        self._check_values(outbound, attribution)
+        self._tell_values(outbound, attribution)
         hold = self._second is not None and attribution.several_by_presence
         verdict = self._verdict(outbound, route, attribution, calls, frozen=frozen, open_=hold)
         if verdict.edge is not None:
@@ -233,16 +235,20 @@ class Audit:
         self.linked += 1
         self._copied += echo.copied
         self._values.check(outbound, inbound, self._activity.candidates)
+        self._values.made(outbound, inbound.id, SURVIVED)
         if self._second is not None:
             self._second.call(TimedCall(outbound.id, key, outbound.started_ns, None, (inbound.id,)), None)
             self._keep()
         return Verdict(outbound.id, echo.links(outbound.id), echo.outcomes(), edge, [])
 
-    def _check_values(self, outbound: Exchange, attribution: Attribution) -> None:
+    def _tell_values(self, outbound: Exchange, attribution: Attribution) -> None:
         """Where an identifier has told the cause, a distinctive value should have told the same."""
         cause = attribution.causes[0]
+        if cause.inbound is None:
+            return
+        self._values.made(outbound, cause.inbound.id, cause.probability)
         identified = attribution.method in (Method.TRACE_ID, Method.REQUEST_ID)
-        if identified and cause.inbound is not None and Confidence.of(cause.probability) is Confidence.PROVEN:
+        if identified and Confidence.of(cause.probability) is Confidence.PROVEN:
             self._values.check(outbound, cause.inbound, self._activity.candidates)
 
     def _verdict(

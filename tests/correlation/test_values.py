@@ -101,6 +101,91 @@ def test_what_is_not_one_requests_own_says_nothing(why: str, exchanges: list[Exc
     assert verdict.links[0].method is Method.TIMING, why
 
 
+def reserved(id: str, at: float, number: int, **more: object) -> Exchange:
+    """A call whose answer brings a number that nobody had before."""
+    location = ("Location", f"/reservations/{number}")
+    return outbound(id, at, 2, request="POST /reservations", response_headers=[location], **more)
+
+
+FIRST = [
+    inbound("i0", -50, 100),
+    inbound("i00", -49, 100),
+    outbound("o0", -48, request="GET /"),
+    inbound("i1", 0, headers=trace_headers(1)),
+    inbound("i2", 1, headers=trace_headers(2)),
+]
+"""Among several, a call without identifiers has been seen, and two more requests have come."""
+
+
+def test_what_an_upstream_answered_one_request_names_it_too() -> None:
+    """The first call says whose it is, the second only asks for what the first was given."""
+    chosen = judged(
+        *FIRST,
+        reserved("o1", 3, 8845127790, headers=trace_headers(1)),
+        reserved("o2", 3, 5519073326, headers=trace_headers(2)),
+        outbound("o3", 7, request="GET /reservations/5519073326"),
+    )["o3"].links[0]
+    assert (chosen.inbound_id, chosen.method) == ("i2", Method.VALUE)
+    assert 0.7 < chosen.probability < MOST
+    assert chosen.evidence["value_from"] == "location of the answer to o2"
+    assert "value" not in chosen.evidence
+
+
+def test_a_chain_of_values_is_as_sure_as_all_its_links_together() -> None:
+    verdicts = judged(
+        *FIRST[:3],
+        inbound("i1", 0, request="GET /orders/8845127790"),
+        inbound("i2", 1, request="GET /orders/5519073326"),
+        outbound("o1", 3, 2, request="GET /x/5519073326", response_headers=[("X-Session", "u7Xk29pQz1")]),
+        outbound("o2", 7, request="GET /y", headers=[("Session", "u7Xk29pQz1")]),
+    )
+    first, second = verdicts["o1"].links[0], verdicts["o2"].links[0]
+    assert (first.inbound_id, second.inbound_id) == ("i2", "i2")
+    assert second.probability < first.probability
+
+
+@pytest.mark.parametrize(
+    "why, exchanges",
+    [
+        ("it is not known whose call was answered", [reserved("o1", 3, 5519073326)]),
+        (
+            "both were answered it",
+            [
+                reserved("o1", 3, 5519073326, headers=trace_headers(1)),
+                reserved("o2", 3, 5519073326, headers=trace_headers(2)),
+            ],
+        ),
+        (
+            "another, of whom nothing is known, was answered it",
+            [reserved("o1", 3, 5519073326, headers=trace_headers(1)), reserved("o2", 3, 5519073326)],
+        ),
+        (
+            "a call had it before",
+            [
+                outbound("o1", 2, request="GET /stock/5519073326"),
+                reserved("o2", 3, 5519073326, headers=trace_headers(1)),
+            ],
+        ),
+        (
+            "another request brought it",
+            [reserved("o1", 2.5, 5519073326, headers=trace_headers(1)), inbound("i3", 2, request="GET /z/5519073326")],
+        ),
+        (
+            "it stands in a header that says nothing",
+            [outbound("o1", 3, 2, headers=trace_headers(1), response_headers=[("Server", "box-5519073326")])],
+        ),
+        (
+            "it is not answered yet",
+            [reserved("o1", 3, 5519073326, headers=trace_headers(1)), outbound("o3", 4, request="GET /r/5519073326")],
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_was_not_one_requests_answer_says_nothing(why: str, exchanges: list[Exchange]) -> None:
+    asking = outbound("o9", 7, request="GET /reservations/5519073326")
+    assert judged(*FIRST, *exchanges, asking)["o9"].links[0].method is Method.TIMING, why
+
+
 def test_trust_falls_with_every_match_that_was_wrong() -> None:
     """Identifiers tell the cause; the number in the path is of the other request, every time."""
     exchanges: list[Exchange] = []
