@@ -49,9 +49,10 @@ from traceaudit_tui.widgets.run_strip import VIEWS
 
 POLL_S = 0.5  # a person sees new findings at once; asking costs microseconds
 REST = 9  # times as long as a reading took, until the next: following costs a tenth of a core at most
-SWITCH_S = 0.0005
+SWITCH_S = 0.0001
 """How long a thread that reads may keep the others waiting. The screen hands over the interpreter's lock at each row
-that it fetches: with Python's usual 5 ms a page of 64 rows takes a third of a second while a thread reads."""
+that it fetches: with Python's usual 5 ms a page of 64 rows takes a third of a second while a thread reads. It waits for
+the end of what the thread does in one step, too (see ``PIECE`` in :mod:`traceaudit_tui.lists`)."""
 
 HOME = "matrix"
 ANNOUNCED_S = 6.0  # what nobody has asked for takes longer to be noticed than what a key says
