@@ -44,7 +44,8 @@ class Accusation:
     ``probability`` is summed over the candidates that would each make it true. ``given_caused`` is the same share of
     the candidates other than none, and ``kind`` (of time) is set when the rest leans on the rate of uncaused calls.
     ``alone`` is what times say, beside that rate, of nothing having caused it. ``anyway`` is what ``given_caused`` is
-    when nobody asks times which of the candidates it was.
+    when nobody asks times which of the candidates it was. ``contradicted``: it may be the call of a request that
+    nobody has seen come; then so may all its like.
     """
 
     rule: Rule
@@ -57,6 +58,7 @@ class Accusation:
     kind: int | None
     alone: float = 0.0
     anyway: float = 1.0
+    contradicted: bool = False
 
     @property
     def strength(self) -> float:
@@ -71,6 +73,7 @@ class _Tally:
     occurrences: int = 0
     first_ns: int = 0
     last_ns: int = 0
+    contradicted: int = 0
     regardless: int = 0
     """Of them, those that are true whichever of the candidates caused the call, or that no times were asked about."""
     clearest: dict[int | None, Accusation] = field(default_factory=dict)
@@ -80,6 +83,7 @@ class _Tally:
         """Counts one."""
         self._span(accusation.at_ns, accusation.at_ns)
         self.occurrences += 1
+        self.contradicted += accusation.contradicted
         self.regardless += accusation.anyway >= REGARDLESS
         self._weigh(accusation)
 
@@ -88,6 +92,7 @@ class _Tally:
         if other.occurrences:
             self._span(other.first_ns, other.last_ns)
             self.occurrences += other.occurrences
+            self.contradicted += other.contradicted
             self.regardless += other.regardless
         for accusation in (*other.clearest.values(), *([other.best] if other.best else [])):
             self._weigh(accusation)
@@ -146,6 +151,11 @@ class Finding:
     def occurrences(self) -> int:
         """How many there are."""
         return self._settled.occurrences + len(self._open)
+
+    @property
+    def uncontradicted(self) -> int:
+        """Those of them that no request can have made which nobody has seen come."""
+        return self.occurrences - self._counted().contradicted
 
     @property
     def first_ns(self) -> int:

@@ -41,8 +41,9 @@ def accusations(
                 probability,
                 probability / caused,
                 attribution.kind,
-                0.0 if anyway is None else attribution.alone,
+                attribution.unseen if anyway is None else attribution.alone,
                 1.0 if anyway is None else anyway.get(rule.code, 0.0),
+                contradicted=attribution.unseen > 0,
             )
 
 

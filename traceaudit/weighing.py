@@ -58,11 +58,11 @@ def _steady(activity: Activity, edge: Edge, callers: Iterable[str]) -> bool:
 
 def _any_of(activity: Activity, finding: Finding) -> float:
     """The probability that at least one of a finding's calls was caused, and so the finding is true."""
-    doubtful = [each for kind, each in finding.clearest.items() if kind is not None]
+    doubtful = [each for kind, each in finding.clearest.items() if kind is not None and not each.contradicted]
     if not doubtful:
         return 0.0
     least = min(each.given_caused for each in doubtful)
-    return least * (1 - activity.uncaused.all_by_themselves(_key(finding.edge), finding.occurrences))
+    return least * (1 - activity.uncaused.all_by_themselves(_key(finding.edge), finding.uncontradicted))
 
 
 def _weighed(activity: Activity, edge: Edge, accusation: Accusation) -> float:

@@ -9,6 +9,12 @@ from enum import StrEnum
 from traceaudit.correlation.identifiers import Inbound
 from traceaudit.correlation.uncaused import FRESH, FRESH_PART, IDLE, TAIL, Uncaused, kind_of
 
+UNSEEN = 0.9
+"""The probability that a request is there which nobody has seen come, after a call that no other can have made."""
+
+_LASTED = 64
+"""Requests whose duration is remembered: so long may one be there that nobody has seen come."""
+
 
 class Phase(StrEnum):
     """What the service was doing."""
@@ -30,6 +36,8 @@ class Activity:
         self.uncaused = Uncaused()
         self.requests: Counter[str] = Counter()
         """Requests by route."""
+        self._lasted_ns: deque[int] = deque(maxlen=_LASTED)
+        self._contradicted_until_ns = 0
 
     def advance(self, now_ns: int) -> None:
         """Lets time pass: what ended longer than the grace period ago is no longer a candidate."""
@@ -63,6 +71,7 @@ class Activity:
         if inbound is not None:
             inbound.ended_ns = at_ns
             self.ended.append(inbound)
+            self._lasted_ns.append(at_ns - inbound.exchange.started_ns)
 
     @property
     def phase(self) -> Phase:
@@ -93,6 +102,23 @@ class Activity:
             return IDLE
         since_ns = self.now_ns - (self.ended[-1].ended_ns or 0)
         return FRESH if since_ns <= self.grace_ns * FRESH_PART else TAIL
+
+    def watch_for_unseen(self, edge: str) -> None:
+        """A call is made on an edge: if no request that is known can have made it, though such calls are caused by
+        requests, there is one that came past the audit.
+
+        It will make more calls, which look like those of the requests that are known; for as long as requests last,
+        every claim is lowered by :attr:`unseen`.
+        """
+        if self.kind == IDLE and self.uncaused.is_caused(edge):
+            self._contradicted_until_ns = self.now_ns + max(self._lasted_ns, default=0) + self.grace_ns
+
+    @property
+    def unseen(self) -> float:
+        """The probability that a call made now is that of a request which nobody has seen come."""
+        if self.now_ns >= self._contradicted_until_ns:
+            return 0.0
+        return UNSEEN / (1 + len(self.in_flight))
 
     def learn(self, edge: str, inbound: Inbound, share: float = 1.0) -> None:
         """A call on this edge was caused by a request of this route, with this probability."""

@@ -68,6 +68,8 @@ class Attribution:
     kind: int | None = None
     match: Match | None = None
     """What a distinctive value has told."""
+    unseen: float = 0.0
+    """The probability that a request made it which nobody has seen come; a part of what nothing is said to have."""
     stale: bool = False
     """The identifiers are those of a request that is long over, and others may have made the call with them."""
 
@@ -131,6 +133,7 @@ def attribute(
     named = _named(sent, identifiers)
     if not named:
         # Counted in any case: a call that the gate has not seen through is no likelier to come by itself.
+        activity.watch_for_unseen(edge)
         activity.uncaused.count(edge, activity.kind, activity.now_ns)
         if (seen := _by_gate(edge, gated, identifiers, activity)) is not None:
             return seen
@@ -199,7 +202,7 @@ def _mixed(edge: str, named: dict[Format, dict[str, Inbound]], activity: Activit
 def _by_gate(edge: str, gated: Gated | None, identifiers: Identifiers, activity: Activity) -> Attribution | None:
     """The request that the gate has seen to make the call; nothing is proven where such calls come in idle times."""
     inbound = identifiers.get(gated.inbound_id) if gated is not None else None
-    if gated is None or inbound is None or activity.uncaused.idle_calls(edge):
+    if gated is None or inbound is None or activity.uncaused.idle_calls(edge) or activity.unseen:
         return None
     causes = (Cause(inbound, 1 - gated.doubt), Cause(None, gated.doubt))
     return Attribution(causes, Method.GATED, gated.evidence)
@@ -212,12 +215,16 @@ def _by_presence(edge: str, activity: Activity, valued: Callable[[Sequence[Inbou
     nothing = activity.uncaused.share(edge, kind)
     if not activity.steady(edge, (inbound.route for inbound in candidates)):
         nothing = max(nothing, LEAST_DOUBT)
+    unseen = activity.unseen if candidates else 0.0
+    nothing = max(nothing, unseen)
     method = Method.ISOLATED if len(candidates) <= 1 else Method.TIMING
     evidence: dict[str, object] = {
         "in_flight": len(activity.in_flight),
         "ended_recently": len(candidates) - len(activity.in_flight),
         **activity.numbers(edge),
     }
+    if unseen:
+        evidence["unseen"] = round(unseen, 6)
     causes = _shared(edge, candidates, nothing, activity)
     match = valued(candidates) if len(candidates) > 1 else None
     if match is not None:
@@ -230,8 +237,8 @@ def _by_presence(edge: str, activity: Activity, valued: Callable[[Sequence[Inbou
             Cause(None, nothing),
         )
         causes = tuple(sorted(causes, key=lambda cause: -cause.probability))
-        return Attribution(causes, Method.VALUE, evidence, kind, match=match)
-    return Attribution(causes, method, evidence, kind)
+        return Attribution(causes, Method.VALUE, evidence, kind, match=match, unseen=unseen)
+    return Attribution(causes, method, evidence, kind, unseen=unseen)
 
 
 def by_times(
@@ -249,7 +256,7 @@ def by_times(
     named = {inbound.id for inbound, _ in known}
     others = [each for each in presence.causes if each.inbound and each.inbound.id not in named]
     # Times alone never prove: what inference is surest of has been wrong now and then, nothing among it.
-    nothing = min(max(LEAST_DOUBT, alone), 1 - LEAST_DOUBT) if known or others else 1.0
+    nothing = min(max(LEAST_DOUBT, alone, presence.unseen), 1 - LEAST_DOUBT) if known or others else 1.0
     doubt = 0.0 if not others else _DOUBT if known else 1.0
     causes = [
         Cause(inbound, (1 - nothing) * (1 - doubt) * each.probability / total, dict(each.evidence))

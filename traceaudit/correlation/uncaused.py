@@ -69,6 +69,9 @@ from the usual one, and some calls came while there was no request.
 _ENOUGH = 3
 """Requests that must have made the same calls before that is more than chance."""
 
+_HALF = 0.5
+"""The share of uncaused calls up to which an edge is taken for one that requests call, if not they alone."""
+
 _LOOK_AGAIN = 1.1
 """By this factor calls or time must grow before a route is weighed anew."""
 
@@ -126,6 +129,11 @@ class Uncaused:
     def idle_calls(self, edge: str) -> int:
         """Calls that were made while no request was there."""
         return self._calls.get(edge, [0])[IDLE]
+
+    def is_caused(self, edge: str) -> bool:
+        """Whether calls on an edge without identifiers have been made by requests, as far as can be known."""
+        calls = self._calls.get(edge)
+        return calls is not None and sum(calls) >= _ENOUGH and self.share(edge, kind_of(1)) <= _HALF
 
     def comes_with(self, edge: str, requests: int) -> bool:
         """Whether so many requests have each made equally many calls (the last may not have made all), and none came

@@ -234,6 +234,7 @@ _EVIDENCE: Mapping[str, str] = {
     "usual_gap_ms": "usually {} ms",
     "longest_gap_ms": "{} ms at most",
     "such_reactions": "{} such reactions seen",
+    "unseen": "{} that a request made it which came past the audit",
     "others_may_have": "{} that another made it",
     "by_itself_may_be": "{} that it came by itself",
     "calls_alone": "alone, the request makes {} of these",

@@ -13,6 +13,7 @@ from traceaudit.correlation.gating import Gate
 from traceaudit.correlation.gating.gate import MOST_HELD
 
 MS = 1_000_000
+LEARNED_MS = 3000.0
 
 type Plan = Callable[[random.Random], Iterator[object]]
 """A handler: yields milliseconds of its own work, an edge to call and wait for, edges to call at once, or what is done
@@ -54,7 +55,9 @@ class World:
         budget_ms: float = 20.0,
         gate: bool = True,
         arrivals: float | None = None,
+        unseen: float | None = None,
     ) -> None:
+        """``unseen``: so many requests a second come past the gate, once it has had time to learn."""
         self.random = random.Random(seed)
         self.gate = Gate(int(budget_ms * MS), 250 * MS)
         self.gated = gate
@@ -81,6 +84,8 @@ class World:
         self.closed = arrivals is None
         for edge, every in (pollers or {}).items():
             self.after(every * self.random.random(), lambda edge=edge, every=every: self._poll(edge, every))
+        if unseen is not None:
+            self.after(LEARNED_MS, lambda: self._unseen(unseen))
 
     def after(self, ms: float, what: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self.now + max(0, int(ms * MS)), next(self._order), what))
@@ -167,7 +172,7 @@ class World:
             for branch in branches:
                 self._branch(id_, branch, done)
 
-    def _branch(self, id_: str, branch: object, done: Callable[[], None]) -> None:
+    def _branch(self, id_: str | None, branch: object, done: Callable[[], None]) -> None:
         if isinstance(branch, str):
             self.after(self.random.random() * 0.2, lambda: self.call(id_, branch, done))
             return
@@ -179,6 +184,9 @@ class World:
                 done()
             elif isinstance(step, str):
                 self.call(id_, step, go_on)
+            elif isinstance(step, tuple):
+                for number, edge in enumerate(step):
+                    self._branch(id_, edge, go_on if number == 0 else lambda: None)
             else:
                 self.after(step, go_on)
 
@@ -210,6 +218,10 @@ class World:
             self._stimulus(lambda since, now: self.gate.may_answer(call, since, now), deliver, 0)
 
         self.after(self.upstream_ms * self.random.lognormvariate(0, 0.2), back)
+
+    def _unseen(self, rate: float) -> None:
+        self.after(self.random.expovariate(rate) * 1000, lambda: self._unseen(rate))
+        self._branch(None, self.routes[self.random.choice(list(self.routes))](self.random), lambda: None)
 
     def _poll(self, edge: str, every: float) -> None:
         self.call(None, edge, lambda: None)

@@ -230,3 +230,45 @@ def test_memory_is_bounded_by_what_is_open(told: Told) -> None:
     told.begin()  # What is over is forgotten when something happens.
     service = told.gate._service
     assert (len(service.tokens), len(service.open), len(service._owners), len(service._ended)) == (1, 1, 0, 0)
+
+
+def test_a_call_that_nobody_can_have_made_puts_every_claim_in_doubt_for_as_long_as_requests_last(told: Told) -> None:
+    told.call("a")  # Nobody is there: whoever makes it makes more.
+    assert told.request(["a", "b"]) == [None, None]
+    told.now += 500 * MS
+    first, second = told.request(["a", "b"])
+    assert first is None  # That edge stays suspect for a minute.
+    assert second is not None
+
+
+def test_a_response_that_does_not_wait_for_its_call_puts_every_claim_in_doubt(told: Told) -> None:
+    before = told.begin()
+    told.call("a")
+    told.respond(before)
+    assert told.request(["a", "b"]) == [None, None]
+    told.now += 500 * MS
+    assert None not in told.request(["a", "b"])
+
+
+def test_what_is_answered_after_the_response_claims_nothing(told: Told) -> None:
+    request = told.begin()
+    first, claim = told.call("a")
+    assert claim is not None
+    told.respond(request)
+    told.now += 1000 * MS
+    told.answer(first)
+    assert told.call("b")[1] is None
+
+
+def test_a_second_call_of_a_kind_is_claimed_once_enough_had_two(told: Told) -> None:
+    claims = []
+    for _ in range(3 * ENOUGH):
+        request = told.begin("GET /twice")
+        calls = [told.call("a"), told.call("a")]
+        for call, _ in calls:
+            told.answer(call)
+        told.respond(request)
+        told.now += 300 * MS
+        claims.append(calls[1][1])
+    assert claims[:ENOUGH] == [None] * ENOUGH
+    assert claims[-1] is not None

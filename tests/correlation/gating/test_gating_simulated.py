@@ -78,6 +78,17 @@ def test_what_requests_share_deceives_nobody(make: Callable[[], Plan], clients: 
     assert World({"r": make()}, clients=clients, requests=2000, seed=1).run().wrong == 0
 
 
+@pytest.mark.parametrize("clients", [1, 3, 13])
+@pytest.mark.parametrize("shape", ["one after another", "at once", "two routes"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_requests_that_come_past_the_gate_deceive_it_hardly_ever(shape: str, clients: int, seed: int) -> None:
+    """Their calls are alike in everything; what contradicts is that the first of them is nobody's."""
+    routes, _ = SHAPES[shape]
+    seen = World(routes, clients=clients, requests=1500, seed=seed, unseen=0.2).run()
+    assert seen.claimed > 0
+    assert seen.wrong <= 2
+
+
 def test_it_waits_little_and_throttles_little() -> None:
     for routes, least in (({"r": sequence("a", "b", "c")}, 0.95), ({"r": parallel("a", "b", "c")}, 0.9)):
         gated = World(routes, clients=13, requests=2500, seed=3).run()

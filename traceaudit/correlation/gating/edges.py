@@ -83,6 +83,14 @@ class Edges:
         known = self._edges.get(edge)
         return known is None or known.named < _WATCHED
 
+    def contradicted_by(self, stray: Edge, now_ns: int) -> bool:
+        """Whether a call that nobody was about to make may be one of many by a request that nobody has seen come.
+
+        What calls by itself does so on one edge, again and again: that is known after the first time.
+        """
+        suspected = [each for each in self._edges.values() if now_ns < each.suspected_until_ns]
+        return len(suspected) != 1 or suspected[0] is not stray
+
     @property
     def few_nameless(self) -> bool:
         """Whether there is too little to show for anybody to wait for it."""

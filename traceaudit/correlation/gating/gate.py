@@ -14,6 +14,8 @@ The gate does no I/O and reads no clock: times are nanoseconds of any clock that
 
 from __future__ import annotations
 
+from collections import deque
+
 from traceaudit.correlation.gating.edges import Edge, Edges
 from traceaudit.correlation.gating.habits import ENOUGH, RESPONSE, Habits, Occasion
 from traceaudit.correlation.gating.service import Service
@@ -44,6 +46,9 @@ _LEARNING_WITH = 3
 _LOOK_NS = 20 * _MS
 """How soon it is looked again whether something that is held for learning may go."""
 
+_LASTED = 64
+"""Requests whose time in the service is remembered: as long may one be there that nobody has seen come."""
+
 _CLEARING_FROM = 3
 """Requests in unknown states, if at least half of all are, from which on no other is let in until they have gone."""
 
@@ -56,6 +61,7 @@ class Gate:
 
     def __init__(self, budget_ns: int, grace_ns: int) -> None:
         self.budget_ns = budget_ns
+        self._grace_ns = grace_ns
         self._habits = Habits()
         self._service = Service(self._habits, grace_ns)
         self._edges = Edges()
@@ -67,6 +73,8 @@ class Gate:
         self._learned_ns = self._learning_at_ns = 0
         self._clearing = False
         self._exhausted = False
+        self._lasted: deque[int] = deque(maxlen=_LASTED)
+        self._contradicted_until_ns = 0
 
     @property
     def work(self) -> Work:
@@ -212,6 +220,8 @@ class Gate:
         if not able:
             known.idle = known.idle or not (service.tokens or service.unseen)
             if not service.unseen and service.late(edge, now_ns) < _LATE:
+                if self._edges.contradicted_by(known, now_ns):
+                    self._contradicted(now_ns)
                 known.stray(now_ns)
             service.made_by_nobody(call_id, edge, now_ns)
             return None
@@ -230,9 +240,13 @@ class Gate:
     def _claim(self, token: Token, reaction: Reaction, edge: str, known: Edge, now_ns: int) -> Gated | None:
         """The claim that a token made this call; ``None``: others may have, or such calls come by themselves."""
         name = token.group.name
-        if name is None or token.doubtful or self._service.unseen or reaction.habit.seen_with(edge) < ENOUGH:
+        if name is None or token.doubtful or self._service.unseen:
             return None
-        if known.idle or now_ns < known.suspected_until_ns:
+        if reaction.habit.seen_with(edge, reaction.outputs.count(edge) + 1) < ENOUGH:
+            return None
+        if reaction.afterwards:
+            return None  # What was answered after the response may have been another's call.
+        if known.idle or now_ns < max(known.suspected_until_ns, self._contradicted_until_ns):
             return None
         gap = now_ns - reaction.active_ns
         others = self._service.late(edge, now_ns, beside=token)
@@ -255,9 +269,19 @@ class Gate:
     def respond(self, request_id: str, now_ns: int) -> None:
         """The service answers a request, or breaks it off."""
         self._advance(now_ns)
-        in_service_ns = self._service.respond(request_id, now_ns)
+        in_service_ns, strange = self._service.respond(request_id, now_ns)
+        if strange:
+            self._contradicted(now_ns)
         if in_service_ns is not None:
             self._worth.responded(in_service_ns)
+            self._lasted.append(in_service_ns)
+
+    def _contradicted(self, now_ns: int) -> None:
+        """Something happened that nobody who is known can have done: somebody else may be there.
+
+        Whoever it is will make other calls, which may be taken for those of requests that are known.
+        """
+        self._contradicted_until_ns = now_ns + max(self._lasted, default=0) + self._grace_ns
 
     # --- the passing of time ------------------------------------------------------------------------------------------
 

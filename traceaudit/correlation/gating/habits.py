@@ -116,7 +116,7 @@ class Habit:
 
     def __init__(self) -> None:
         self._reactions: Counter[tuple[str, ...]] = Counter()
-        self._with: Counter[str] = Counter()
+        self._with: Counter[tuple[str, int]] = Counter()
         self._total = 0
         self._prospects: dict[tuple[str, ...], Prospect] = {}
         self.gaps = Gaps()
@@ -126,9 +126,9 @@ class Habit:
         """How many reactions were learned from."""
         return self._total
 
-    def seen_with(self, output: str) -> int:
-        """How many of them had an output."""
-        return self._with[output]
+    def seen_with(self, output: str, times: int = 1) -> int:
+        """How many of them had an output so many times at least."""
+        return self._with[output, times]
 
     @property
     def known(self) -> bool:
@@ -142,7 +142,8 @@ class Habit:
         if new and len(self._reactions) > _MOST_REACTIONS:
             return
         self._reactions[reaction] += 1
-        self._with.update(set(reaction))
+        for output, times in Counter(reaction).items():
+            self._with.update((output, time) for time in range(1, times + 1))
         self._total += 1
         self.gaps.add(gaps)
         # What is rare changes slowly: it is looked at anew when the number of reactions has doubled.

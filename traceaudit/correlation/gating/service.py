@@ -8,7 +8,7 @@ call that requests of their route were seen to make, and nothing is learned from
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 
 from traceaudit.correlation.gating.habits import RESPONSE, Habits, Occasion
@@ -22,6 +22,9 @@ _QUIET_NS = 10 * _MS
 
 _ENOUGH_GAPS = 256
 """Gaps from which on the longest of a thousand is taken for the longest; before, it is doubled."""
+
+_STRANGE = 0.05
+"""The share of a route's responses up to which one that does not wait for a call is strange."""
 
 _UNKNOWN_DOUBT = 0.001
 """The least doubt that a request brings about which nothing is known, or whose state is not."""
@@ -44,6 +47,9 @@ class Service:
         self._called: dict[str, set[str]] = {}
         """The edges that requests of a route have called."""
         self._ended: deque[Token] = deque()
+        self._responses: Counter[str] = Counter()
+        self._early: Counter[str] = Counter()
+        """Those of a route's responses that came while a call was open."""
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
@@ -263,15 +269,21 @@ class Service:
             for reaction in token.reactions:
                 reaction.clean = reaction.sure = False
 
-    def respond(self, request_id: str, now_ns: int) -> int | None:
-        """A request is answered, or broken off; how long it was in the service, where it was followed."""
+    def respond(self, request_id: str, now_ns: int) -> tuple[int | None, bool]:
+        """A request is answered, or broken off; how long it was in the service, where it was followed, and whether it
+        can hardly have been: a call is open that its like would have waited for.
+        """
         self.unseen.discard(request_id)
         group = self._names.get(request_id)
         token = self._unmixed(group, request_id, RESPONSE) if group is not None else None
         self._names.pop(request_id, None)
         if token is None:
-            return None
+            return None, False
         token.responded_ns = now_ns
+        responses, early = self._responses[token.route], self._early[token.route]
+        self._responses[token.route] += 1
+        self._early[token.route] += bool(token.calls)
+        strange = bool(token.calls) and early <= _STRANGE * responses
         able = [each for each in token.reactions if each.may_bring(RESPONSE)] or token.reactions
         if able:
             able[-1].take(RESPONSE, now_ns)
@@ -279,7 +291,7 @@ class Service:
             self._forget(token)
         else:
             self._ended.append(token)
-        return now_ns - token.begun_ns
+        return now_ns - token.begun_ns, strange
 
     def _unmixed(self, group: Group, name: str, output: str) -> Token | None:
         """The token that bears a name; the output that names it takes both out of their group."""
