@@ -292,3 +292,20 @@ def test_times_alone_prove_nothing_while_several_requests_are_in_flight() -> Non
     for call in calls:
         if sum(start <= call.started_ns <= end for start, end in flights) > 1:
             assert answers[call.id][0].probability < 0.999
+
+
+def test_where_requests_of_several_routes_meet_in_one_call_no_link_is_probable() -> None:
+    """Whichever of the three parts comes last makes the call."""
+    random = Random(1)
+    requests, calls = [], []
+    for number in range(200):
+        starts = [number * 40 * MS + int(random.random() * 15 * MS) for _ in range(3)]
+        requests += [
+            Request(f"{part}{number}", f"POST /{part}", start, start + 6 * MS)
+            for part, start in zip("abc", starts, strict=True)
+        ]
+        at = max(starts) + int((1 + random.random()) * MS)
+        calls.append(Call(f"o{number}", "POST /whole", at, at + 3 * MS))
+    several = [each for each in infer(requests, calls).values() if each[0].inbound_id is not None and len(each) > 2]
+    assert len(several) > 20
+    assert max(each[0].probability for each in several) < 0.95
