@@ -184,7 +184,7 @@ class World:
                 done()
             elif isinstance(step, str):
                 self.call(id_, step, go_on)
-            elif isinstance(step, tuple):
+            elif isinstance(step, tuple):  # The first of them is waited for.
                 for number, edge in enumerate(step):
                     self._branch(id_, edge, go_on if number == 0 else lambda: None)
             else:
@@ -321,6 +321,20 @@ def pooled(connections: int) -> Plan:
     return plan
 
 
+def before(step: Step, then: str) -> Plan:
+    """Something with the world, and a call after it."""
+
+    def plan(random: random.Random) -> Iterator[object]:
+        own = work()
+        yield own(random)
+        yield step
+        yield own(random)
+        yield then
+        yield own(random)
+
+    return plan
+
+
 def shared_flight(edge: str, then: str) -> Plan:
     """Requests that come while another's call is open wait for its answer instead of calling (singleflight)."""
     waiting: list[Callable[[], None]] | None = None
@@ -340,15 +354,7 @@ def shared_flight(edge: str, then: str) -> Plan:
 
         world.call(id_, edge, answered)
 
-    def plan(random: random.Random) -> Iterator[object]:
-        own = work()
-        yield own(random)
-        yield step
-        yield own(random)
-        yield then
-        yield own(random)
-
-    return plan
+    return before(step, then)
 
 
 def refreshed(edge: str, then: str, every_ms: float) -> Plan:
@@ -361,12 +367,4 @@ def refreshed(edge: str, then: str, every_ms: float) -> Plan:
             world.after(work()(world.random), lambda: world.call(id_, edge, lambda: None))
         go_on()
 
-    def plan(random: random.Random) -> Iterator[object]:
-        own = work()
-        yield own(random)
-        yield step
-        yield own(random)
-        yield then
-        yield own(random)
-
-    return plan
+    return before(step, then)
