@@ -282,48 +282,38 @@ class Behaviour:
         """The request's outputs in the order they came."""
         start, end = timeline.start[request], timeline.end[request]
         call_start, call_end, edges = timeline.call_start, timeline.call_end, timeline.edge
+        outputs = [(call_start[call], call) for call in configuration]
+        if end < NEVER:
+            outputs.insert(sum(now <= end for now, _ in outputs), (end, -1))
         steps: list[Step] = []
         state, last, replied = 0, -1, False
         began: tuple[int, int] | None = None
         ended: dict[int, int] = {}
         running: list[int] = []
-
-        def settle(now: int) -> list[tuple[int, int]]:
-            """The events that may have led to an output now; ends that have come by now are noted."""
+        for now, call in outputs:
             sources = [(START, start)]
-            if running:
-                for call in running[:]:
-                    end = call_end[call]
-                    if end <= now:
-                        running.remove(call)
-                        source = 3 + 2 * edges[call]
-                        if end > ended.get(source, -NEVER):
-                            ended[source] = end
+            if come := [other for other in running if call_end[other] <= now]:
+                running = [other for other in running if call_end[other] > now]
+                for other in come:
+                    source = 3 + 2 * edges[other]
+                    if call_end[other] > ended.get(source, -NEVER):
+                        ended[source] = call_end[other]
             if ended:
                 sources += ended.items()
                 if not running and len(ended) > 1:
                     sources.append((JOINED, max(ended.values())))
             if began is not None:
                 sources.append(began)
-            return sources
-
-        for call in configuration:
-            now = call_start[call]
-            if not replied and end < now:
-                sources = settle(end)
-                steps.append((state, last, ANSWER, bool(running), end, sources))
+            if call < 0:
+                steps.append((state, last, ANSWER, bool(running), now, sources))
                 replied, last, state = True, ANSWER, self._next(state, -1)
-            sources = settle(now)
+                continue
             if replied:
                 sources.append((REPLIED, end))
             edge = edges[call]
             steps.append((state, last, 2 + edge, bool(running), now, sources))
             began, last, state = (2 + 2 * edge, now), 2 + edge, self._next(state, edge)
             running.append(call)
-        if not replied and end < NEVER:
-            sources = settle(end)
-            steps.append((state, last, ANSWER, bool(running), end, sources))
-            last, state, replied = ANSWER, self._next(state, -1), True
         if replied:
             steps.append((state, last, NOTHING, False, end, []))
         return steps
