@@ -106,6 +106,14 @@ def test_where_something_calls_by_itself_that_edge_is_not_claimed_for_long(every
     assert seen.claimed < 0.7 * seen.calls
 
 
+@pytest.mark.parametrize("seed", [1, 8])
+def test_a_poller_is_not_taken_for_calls_that_a_request_makes_now_and_then(seed: int) -> None:
+    """One request after another, so that there is hardly a moment without one: the poller falls into every step."""
+    seen = World({"r": sequence("a", "b", "c")}, clients=1, requests=2000, seed=seed, pollers={"b": 300}).run()
+    assert seen.wrong == 0
+    assert seen.claimed > 0.3 * seen.calls
+
+
 def test_a_service_that_is_too_slow_is_not_throttled_for_nothing() -> None:
     routes = {"r": sequence("a", "b", "c", median_ms=60)}
     gated = World(routes, clients=13, requests=3000, seed=1).run()

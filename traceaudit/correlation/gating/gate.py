@@ -229,6 +229,9 @@ class Gate:
             service.made_by_one_of(able, call_id, edge, now_ns)
             return None
         token, reaction = able[0]
+        occasion, left = reaction.occasion, reaction.prospect
+        if left.sure:
+            known.made(occasion.route, occasion.answered, left.chances.get(edge, 0.0))
         claim = self._claim(token, reaction, edge, known, now_ns)
         known.owed_ns += now_ns - reaction.active_ns
         if len(able) > 1:
