@@ -272,6 +272,22 @@ def optional(first: str, second: str, share: float) -> Plan:
     return plan
 
 
+def looked_up(share: float) -> Plan:
+    """A cache is asked now and then, before each of two calls."""
+
+    def plan(random: random.Random) -> Iterator[object]:
+        own = work()
+        for edge in ("a", "b"):
+            yield own(random)
+            if random.random() < share:
+                yield "cache"
+                yield own(random)
+            yield edge
+        yield own(random)
+
+    return plan
+
+
 def late(*edges: str, after: str) -> Plan:
     """One more call once the response has gone."""
 

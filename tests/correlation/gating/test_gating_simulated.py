@@ -14,6 +14,7 @@ from tests.correlation.gating.simulated import (
     Seen,
     World,
     late,
+    looked_up,
     optional,
     parallel,
     pooled,
@@ -112,6 +113,13 @@ def test_a_poller_is_not_taken_for_calls_that_a_request_makes_now_and_then(seed:
     seen = World({"r": sequence("a", "b", "c")}, clients=1, requests=2000, seed=seed, pollers={"b": 300}).run()
     assert seen.wrong == 0
     assert seen.claimed > 0.3 * seen.calls
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_calls_that_come_now_and_then_but_soon_are_claimed(share: float) -> None:
+    seen = World({"r": looked_up(share)}, clients=13, requests=2000, seed=1).run()
+    assert seen.wrong == 0
+    assert seen.claimed > 0.9 * seen.calls
 
 
 def test_a_service_that_is_too_slow_is_not_throttled_for_nothing() -> None:

@@ -20,7 +20,7 @@ _OPTIONAL = 0.9
 """The share of a kind of reactions up to which a call in them is optional."""
 
 _SCATTERED = 2
-"""So many optional calls in each of two kinds of reactions of a route, and who made them may be calling at any time."""
+"""So many late optional calls in each of two kinds of reactions of a route, and who made them may call at any time."""
 
 _SUSPECTED_NS = 60_000 * _MS
 """How long nothing is claimed on an edge after a call that nobody was about to make; each time twice as long."""
@@ -44,25 +44,21 @@ class Edge:
     """Calls with the identifiers of their request since the last one without."""
     idle: bool = False
     """Such calls come while nothing is in flight."""
-    optional: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """Calls in reactions that mostly are complete without one, by the route and what it was a reaction to."""
+    scattered: int = 0
+    """Late calls that came now here, now there in the course of requests: as what calls by itself comes.
 
-    def made(self, route: str, answered: str, chance: float) -> None:
-        """A call came in a reaction to an answer (or to the request), of which this share still has one."""
+    While a request is always there, these are taken for calls that it makes now and then, with every step of it.
+    """
+    _late: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Optional ones, by the route and what they were a reaction to."""
+
+    def made_late(self, route: str, answered: str, chance: float) -> None:
+        """A call came late in a reaction to an answer (or to the request); so many of such reactions still have one."""
         if chance < _OPTIONAL:
-            self.optional[route][answered] += 1
-
-    @property
-    def scattered(self) -> int:
-        """Calls that came now here, now there in the course of requests: as they do of what calls by itself.
-
-        While a request is always in flight they are taken for calls that it makes now and then, with every step of it.
-        """
-        return sum(
-            kinds.total()
-            for kinds in self.optional.values()
-            if sum(times >= _SCATTERED for times in kinds.values()) > 1
-        )
+            kinds = self._late[route]
+            before = _of_any_kind(kinds)
+            kinds[answered] += 1
+            self.scattered += _of_any_kind(kinds) - before
 
     def stray(self, now_ns: int) -> None:
         """A call came that nobody was about to make: so others may."""
@@ -72,6 +68,11 @@ class Edge:
     def by_itself(self, gap_ns: int, watched_ns: int) -> float:
         """The probability that a call came by itself in a gap, of a time in which that would have been noticed."""
         return (_BY_THEMSELVES + self.strays + self.scattered) * gap_ns / max(1, watched_ns - self.owed_ns)
+
+
+def _of_any_kind(kinds: Counter[str]) -> int:
+    """How many calls were made, if they came in several kinds of reactions."""
+    return kinds.total() if sum(times >= _SCATTERED for times in kinds.values()) > 1 else 0
 
 
 class Edges:

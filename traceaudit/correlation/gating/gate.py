@@ -31,6 +31,9 @@ DOUBT = 0.0005
 _LATE = 0.0005
 """The probability of a late call from which one that nobody was about to make is no sign of calls by themselves."""
 
+_UNUSUAL = 8
+"""Times the usual gap after which a reaction is late: one in two hundred is, of those that vary by a factor of two."""
+
 _LEARNING_NS = 3_000 * _MS
 """How long, in all, stimuli may be held beyond the budget so that habits can be learned at once, and not by luck."""
 
@@ -230,8 +233,8 @@ class Gate:
             return None
         token, reaction = able[0]
         occasion, left = reaction.occasion, reaction.prospect
-        if left.sure:
-            known.made(occasion.route, occasion.answered, left.chances.get(edge, 0.0))
+        if left.sure and now_ns - reaction.active_ns > _UNUSUAL * reaction.habit.gaps.quantile(0.5):
+            known.made_late(occasion.route, occasion.answered, left.chances.get(edge, 0.0))
         claim = self._claim(token, reaction, edge, known, now_ns)
         known.owed_ns += now_ns - reaction.active_ns
         if len(able) > 1:
