@@ -205,7 +205,8 @@ class Service:
         for token, reaction in able:
             reaction.clean = False
             token.pooled = token.pooled or pooled
-            for name in token.group.names:
+            # Names of requests that were answered stay in the group: a call may be theirs. They are not in flight again.
+            for name in token.group.names & self._names.keys():
                 self._names[name] = taker.group
             taker.group.take(token.group)
             if not (alike or pooled):
