@@ -219,7 +219,7 @@ class Gate:
 
     def _caller(self, call_id: str, edge: str, known: Edge, now_ns: int) -> Gated | None:
         service = self._service
-        able = service.about_to(edge, now_ns)
+        able = service.not_passed_over(service.about_to(edge, now_ns), edge)
         if not able:
             known.idle = known.idle or not (service.tokens or service.unseen)
             if not service.unseen and service.late(edge, now_ns) < _LATE:
@@ -235,6 +235,8 @@ class Gate:
         occasion, left = reaction.occasion, reaction.prospect
         if left.sure and now_ns - reaction.active_ns > _UNUSUAL * reaction.habit.gaps.quantile(0.5):
             known.made_late(occasion.route, occasion.answered, left.chances.get(edge, 0.0))
+        if service.woken(token, reaction, edge, now_ns):
+            self._contradicted(now_ns)
         claim = self._claim(token, reaction, edge, known, now_ns)
         known.owed_ns += now_ns - reaction.active_ns
         if len(able) > 1:

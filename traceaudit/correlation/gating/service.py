@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from traceaudit.correlation.gating.habits import RESPONSE, Habits, Occasion
 from traceaudit.correlation.gating.tokens import Group, Reaction, Token
+from traceaudit.correlation.gating.wakings import SOON, UNUSUAL, Wakings
 
 _MS = 1_000_000
 
@@ -25,6 +26,10 @@ _ENOUGH_GAPS = 256
 
 _STRANGE = 0.05
 """The share of a route's responses up to which one that does not wait for a call is strange."""
+
+_FEW_SEEN = 4
+_USUAL = 0.9
+"""The share of so many reactions up to which something that comes late may have been brought about otherwise."""
 
 _UNKNOWN_DOUBT = 0.001
 """The least doubt that a request brings about which nothing is known, or whose state is not."""
@@ -47,6 +52,7 @@ class Service:
         self._called: dict[str, set[str]] = {}
         """The edges that requests of a route have called."""
         self._ended: deque[Token] = deque()
+        self._wakings = Wakings()
         self._responses: Counter[str] = Counter()
         self._early: Counter[str] = Counter()
         """Those of a route's responses that came while a call was open."""
@@ -88,6 +94,20 @@ class Service:
             if reaction.expects(edge) and not self.is_over(reaction, now_ns)
         ]
 
+    def not_passed_over(self, able: list[tuple[Token, Reaction]], edge: str) -> list[tuple[Token, Reaction]]:
+        """Those of them who are taken to have made such a call: who must make one, before all of whom nothing is known.
+
+        What nothing is known of could never be learned if whatever happens meanwhile might be its doing. If it then does
+        make a call, or one comes that nobody had to make, all of them are in doubt.
+        """
+        known = [(token, reaction) for token, reaction in able if not reaction.prospect.anything]
+        if len(known) == len(able) or not any(reaction.must_bring(edge) for _, reaction in known):
+            return able
+        for _, reaction in able:
+            if reaction.prospect.anything:
+                reaction.passed_over_for |= dict.fromkeys(token for token, _ in known)
+        return known
+
     def late(self, edge: str, now_ns: int, *, beside: Token | None = None) -> float:
         """The probability that somebody makes such a call now, though nobody else is about to."""
         suspects = [*self.open, *(token for token in self.doubtful if token not in self.open)]
@@ -95,6 +115,8 @@ class Service:
 
     def _chance(self, token: Token, edge: str, now_ns: int) -> float:
         if token.doubtful and edge in self._called.get(token.route, ()):
+            return 1.0
+        if self._may_be_woken(token) and edge in self._called.get(token.route, ()):
             return 1.0
         chance = 0.0
         for reaction in token.reactions:
@@ -105,6 +127,20 @@ class Service:
             elif edge in left.chances:
                 chance += left.chances[edge] * reaction.habit.gaps.later(since)
         return chance
+
+    def _may_be_woken(self, token: Token) -> bool:
+        """Whether it is of a route whose requests wait for each other, and waits for nothing of its own."""
+        return not token.calls and token.responded_ns is None and self._wakings.waken(token.route)
+
+    def woken(self, token: Token, reaction: Reaction, output: str, now_ns: int) -> bool:
+        """Whether an output seems to have been brought about by something that another was shown; asked once for each."""
+        habit = reaction.habit
+        if token.calls or token.doubtful or not reaction.clean or habit.seen < _FEW_SEEN:
+            return False
+        usual = habit.seen_with(output, reaction.outputs.count(output) + 1) >= _USUAL * habit.seen
+        if usual or now_ns - reaction.active_ns <= UNUSUAL * habit.gaps.quantile(0.5):
+            return False
+        return self._wakings.came_late(token, token.route, SOON * self._habits.gaps.quantile(0.5), now_ns)
 
     def is_over(self, reaction: Reaction, now_ns: int) -> bool:
         """Whether a reaction is taken for over; what is, stays so until something comes of it all the same."""
@@ -156,6 +192,7 @@ class Service:
         return True
 
     def _react(self, token: Token, occasion: Occasion, now_ns: int, held_ns: int) -> None:
+        self._wakings.shown(token, now_ns)
         # Once a token's state is in doubt, so are all its reactions.
         sure = not token.doubtful
         habit = self._habits.get(occasion)
@@ -183,6 +220,8 @@ class Service:
     def made(self, token: Token, reaction: Reaction | None, call_id: str, edge: str, now_ns: int) -> None:
         """A token has made a call."""
         if reaction is not None:
+            if reaction.passed_over_for:
+                self._doubt_passed_over(token, reaction)
             reaction.take(edge, now_ns)
             if token.silent:
                 self.open.pop(token, None)
@@ -215,22 +254,30 @@ class Service:
 
     def made_by_nobody(self, call_id: str, edge: str, now_ns: int) -> None:
         """A call came that nobody was about to make: it is whose it most likely is, if there is one such."""
+        for each in self.open:
+            for reaction in each.reactions:
+                if reaction.passed_over_for:
+                    self._doubt_passed_over(each, reaction)
+        # While it is not known what somebody does, it may be their call: it is no habit of another's.
+        clean = not self.doubtful and not self.unseen
         rare = self._only(each for each in self.open if self._may_rarely(each, edge, now_ns))
         if rare is not None:
-            self._made_somehow(rare, call_id, edge, now_ns)
+            self._made_somehow(rare, call_id, edge, now_ns, clean=clean)
             return
         token = self._only(each for each in self.open if self._is_busy(each, edge, now_ns)) or self._only_recent(now_ns)
         if token is not None and not any(reaction.prospect.anything for reaction in token.reactions):
             self.doubt(token)  # Perhaps a call that was taken for its own was not.
-        self._made_somehow(token, call_id, edge, now_ns)
+        self._made_somehow(token, call_id, edge, now_ns, clean=clean)
 
-    def _made_somehow(self, token: Token | None, call_id: str, edge: str, now_ns: int) -> None:
+    def _made_somehow(self, token: Token | None, call_id: str, edge: str, now_ns: int, *, clean: bool = True) -> None:
         """A call belongs to the reaction of its token that is likeliest to have brought it."""
         if token is None:
             self._owners[call_id] = (None, edge)
             return
         able = [each for each in token.reactions if each.may_bring(edge)]
         reaction = able[0] if able else token.reactions[-1] if token.reactions else None
+        if reaction is not None:
+            reaction.clean = reaction.clean and clean
         self.made(token, reaction, call_id, edge, now_ns)
 
     def _may_rarely(self, token: Token, edge: str, now_ns: int) -> bool:
@@ -270,6 +317,13 @@ class Service:
             for reaction in token.reactions:
                 reaction.clean = reaction.sure = False
 
+    def _doubt_passed_over(self, token: Token, reaction: Reaction) -> None:
+        """What a reaction was passed over for may have been its own doing."""
+        for each in (token, *reaction.passed_over_for):
+            if each in self.tokens:
+                self.doubt(each, within=True)
+        reaction.passed_over_for.clear()
+
     def respond(self, request_id: str, now_ns: int) -> tuple[int | None, bool]:
         """A request is answered, or broken off; how long it was in the service, where it was followed, and whether it
         can hardly have been: a call is open that its like would have waited for.
@@ -287,6 +341,7 @@ class Service:
         strange = bool(token.calls) and early <= _STRANGE * responses
         able = [each for each in token.reactions if each.may_bring(RESPONSE)] or token.reactions
         if able:
+            strange = self.woken(token, able[-1], RESPONSE, now_ns) or strange
             able[-1].take(RESPONSE, now_ns)
         if token.silent:
             self._forget(token)

@@ -34,6 +34,8 @@ class Reaction:
     """It began after the response: unless it is known to bring something, it is taken not to."""
     quiet: bool = False
     """The service has been quiet for so long that it is taken for over."""
+    passed_over_for: dict[Token, None] = field(default_factory=dict)
+    """Tokens that were taken to have made calls which they had to make; it was not known whether this may."""
 
     @property
     def prospect(self) -> Prospect:
@@ -46,6 +48,10 @@ class Reaction:
         if not self.sure:
             return True  # Whether it had to go on is not known.
         return bool(self.outputs or not self.occasion.alone) and self.prospect.may_end
+
+    def must_bring(self, edge: str) -> bool:
+        """Whether a call on an edge is waited for, and it is certain that something comes."""
+        return not self.may_be_over and edge in self.prospect.usual
 
     def expects(self, edge: str) -> bool:
         """Whether a call on an edge is waited for."""
