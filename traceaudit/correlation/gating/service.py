@@ -116,7 +116,7 @@ class Service:
     def _chance(self, token: Token, edge: str, now_ns: int) -> float:
         if token.doubtful and edge in self._called.get(token.route, ()):
             return 1.0
-        if self._may_be_woken(token) and edge in self._called.get(token.route, ()):
+        if self._may_be_woken(token, now_ns) and edge in self._called.get(token.route, ()):
             return 1.0
         chance = 0.0
         for reaction in token.reactions:
@@ -128,9 +128,20 @@ class Service:
                 chance += left.chances[edge] * reaction.habit.gaps.later(since)
         return chance
 
-    def _may_be_woken(self, token: Token) -> bool:
-        """Whether it is of a route whose requests wait for each other, and waits for nothing of its own."""
-        return not token.calls and token.responded_ns is None and self._wakings.waken(token.route)
+    def _may_be_woken(self, token: Token, now_ns: int) -> bool:
+        """Whether it waits for nothing of its own, and may do so for what another will be shown."""
+        if token.calls or token.responded_ns is not None:
+            return False
+        if self._wakings.waken(token.route):
+            return True
+        # One that should long have gone on, in one of several ways, may: until those of its route are known not to.
+        return not self._wakings.cleared(token.route) and any(
+            self._is_overdue(each, now_ns) and each.habit.total(each.outputs) is None for each in token.reactions
+        )
+
+    @staticmethod
+    def _is_overdue(reaction: Reaction, now_ns: int) -> bool:
+        return now_ns - reaction.active_ns > UNUSUAL * reaction.habit.gaps.quantile(0.5)
 
     def woken(self, token: Token, reaction: Reaction, output: str, now_ns: int) -> bool:
         """Whether an output seems to have been brought about by something that another was shown; asked once for each."""
@@ -138,7 +149,7 @@ class Service:
         if token.calls or token.doubtful or not reaction.clean or habit.seen < _FEW_SEEN:
             return False
         usual = habit.seen_with(output, reaction.outputs.count(output) + 1) >= _USUAL * habit.seen
-        if usual or now_ns - reaction.active_ns <= UNUSUAL * habit.gaps.quantile(0.5):
+        if usual or not self._is_overdue(reaction, now_ns):
             return False
         return self._wakings.came_late(token, token.route, SOON * self._habits.gaps.quantile(0.5), now_ns)
 

@@ -64,6 +64,11 @@ class Wakings:
         known = self._routes.get(route)
         return known is not None and known.woken
 
+    def cleared(self, route: str) -> bool:
+        """Whether enough came late of its requests, and nothing but their own work delayed it."""
+        known = self._routes.get(route)
+        return known is not None and known.late >= _ENOUGH and not known.woken
+
     def _share_soon_after(self, soon_ns: int, now_ns: int) -> float:
         """The share of the time since the first stimulus that is remembered that was soon after one."""
         if not self._shown:
