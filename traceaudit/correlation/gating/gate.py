@@ -73,6 +73,7 @@ class Gate:
         self._told_ns = 0
         self._watched_ns = 0
         """How long it would have been noticed if somebody called who was not about to."""
+        self._sure = False
         self._learned_ns = self._learning_at_ns = 0
         self._clearing = False
         self._exhausted = False
@@ -214,7 +215,7 @@ class Gate:
         self._edges.nameless(known)
         claim = self._caller(call_id, edge, known, now_ns)
         if named is None:
-            self._worth.called(claimed=claim is not None)
+            self._worth.called(claimed=claim is not None, sure=self._sure)
         return claim
 
     def _caller(self, call_id: str, edge: str, known: Edge, now_ns: int) -> Gated | None:
@@ -296,7 +297,8 @@ class Gate:
     def _advance(self, now_ns: int) -> None:
         if self._first_ns is None:
             self._first_ns = self._told_ns = now_ns
-        if self._service.sure:
+        self._sure = self._service.sure
+        if self._sure:
             self._watched_ns += now_ns - self._told_ns
         self._told_ns = now_ns
         self._service.advance(now_ns)

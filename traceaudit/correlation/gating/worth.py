@@ -19,6 +19,9 @@ _LEAST_CLAIMED = 0.25
 _MOST_COST = 0.25
 """The share of the time of a request that its stimuli may be held."""
 
+_LOOKS_UNSURE = 12
+"""How often in all it goes on because what the service does is not known yet."""
+
 _REST_NS = 10_000 * _MS
 _LONGEST_REST_NS = 600_000 * _MS
 
@@ -48,10 +51,13 @@ class Worth:
         self._until_ns = 0
         self._since_ns: int | None = None
         self._rest_ns = _REST_NS
+        self._looks_unsure = 0
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._stimuli = self._held_ns = self._calls = self._claimed = self._requests = self._in_service_ns = 0
+        self._stimuli = self._held_ns = self._calls = self._unsure = self._claimed = self._requests = (
+            self._in_service_ns
+        ) = 0
 
     def delivered(self, held_ns: int, budget_ns: int) -> None:
         """A stimulus was delivered after it had been held so long; what was beyond the budget was for learning."""
@@ -60,9 +66,10 @@ class Worth:
         self._held.append(held_ns)
         self._held_ns += min(held_ns, budget_ns)
 
-    def called(self, *, claimed: bool) -> None:
-        """A call came that did not say itself whose it was."""
+    def called(self, *, claimed: bool, sure: bool) -> None:
+        """A call came that did not say itself whose it was, while it was known of every request what it does or not."""
         self._calls += 1
+        self._unsure += not sure
         self._claimed += claimed
         self._all_calls += 1
         self._all_claimed += claimed
@@ -92,6 +99,10 @@ class Worth:
         if self._stimuli < _LOOK or now_ns - self._since_ns < _LOOK_NS:
             return False
         unclaimed = self._calls > 0 and self._claimed < _LEAST_CLAIMED * self._calls
+        if unclaimed and self._unsure > self._calls // 2 and self._looks_unsure < _LOOKS_UNSURE:
+            # While it rests, it does not learn.
+            self._looks_unsure += 1
+            unclaimed = False
         costly = self._held_ns > _MOST_COST * self._in_service_ns
         # What costs next to nothing may go on without use: it may be of use later.
         if (unclaimed and self._held_ns > self._stimuli * _MS // 10) or costly:
