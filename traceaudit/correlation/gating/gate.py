@@ -34,8 +34,12 @@ _LATE = 0.0005
 _UNUSUAL = 8
 """Times the usual gap after which a reaction is late: one in two hundred is, of those that vary by a factor of two."""
 
-_LEARNING_NS = 3_000 * _MS
-"""How long, in all, stimuli may be held beyond the budget so that habits can be learned at once, and not by luck."""
+_LEARNING_NS = 2_000 * _MS
+_LEARNING_HABIT_NS = 100 * _MS
+_MOST_LEARNING_NS = 8_000 * _MS
+"""How long, in all, stimuli may be held beyond the budget so that habits can be learned at once, and not by luck: at
+the least, for each habit, and at the most.
+"""
 
 _LEARNING_SHARE = 50
 """One part in so many of the time may be spent on that later on."""
@@ -169,9 +173,13 @@ class Gate:
     def _learns(self, now_ns: int) -> bool:
         """Whether stimuli are held so that what is not known can be learned."""
         refilled = (now_ns - (self._first_ns or now_ns)) // _LEARNING_SHARE
-        left = _LEARNING_NS + refilled - self._learned_ns
+        left = self._learning_ns + refilled - self._learned_ns
         self._exhausted = left <= (_LEARNING_EACH_NS if self._exhausted else 0)
         return not self._edges.all_named and not self._exhausted
+
+    @property
+    def _learning_ns(self) -> int:
+        return min(_MOST_LEARNING_NS, _LEARNING_NS + _LEARNING_HABIT_NS * len(self._habits))
 
     def _is_clearing(self) -> bool:
         """Whether requests in unknown states are waited for: while they are there, nothing can be shown."""
@@ -310,5 +318,5 @@ class Gate:
             self._service.lose_sight()
         if resting:
             # What it wakes up for would fail again if nothing could be learned.
-            self._learned_ns = min(self._learned_ns, _LEARNING_NS - _LEARNING_EACH_NS)
+            self._learned_ns = min(self._learned_ns, self._learning_ns - _LEARNING_EACH_NS)
         return resting

@@ -201,6 +201,9 @@ class Habits:
         self.gaps = Gaps()
         """Of all of them, for those that are not known yet."""
 
+    def __len__(self) -> int:
+        return len(self._habits)
+
     def get(self, occasion: Occasion) -> Habit:
         """The habit upon one kind of stimulus."""
         habit = self._habits.get(occasion)
