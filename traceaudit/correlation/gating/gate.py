@@ -228,7 +228,7 @@ class Gate:
 
     def _caller(self, call_id: str, edge: str, known: Edge, now_ns: int) -> Gated | None:
         service = self._service
-        able = service.not_passed_over(service.about_to(edge, now_ns), edge)
+        able = service.likeliest(service.about_to(edge, now_ns), edge)
         if not able:
             known.idle = known.idle or not (service.tokens or service.unseen)
             if not service.unseen and service.late(edge, now_ns) < _LATE:
@@ -257,7 +257,7 @@ class Gate:
     def _claim(self, token: Token, reaction: Reaction, edge: str, known: Edge, now_ns: int) -> Gated | None:
         """The claim that a token made this call; ``None``: others may have, or such calls come by themselves."""
         name = token.group.name
-        if name is None or token.doubtful or self._service.unseen:
+        if name is None or token.doubtful or self._service.unseen or now_ns < token.unsettled_until_ns:
             return None
         if reaction.habit.seen_with(edge, reaction.outputs.count(edge) + 1) < ENOUGH:
             return None

@@ -52,6 +52,8 @@ class Service:
         self._called: dict[str, set[str]] = {}
         """The edges that requests of a route have called."""
         self._ended: deque[Token] = deque()
+        self._unsettled: dict[str, int] = {}
+        """Until when another call on an edge may show that the last was not whose it was taken for."""
         self._wakings = Wakings()
         self._responses: Counter[str] = Counter()
         self._early: Counter[str] = Counter()
@@ -94,22 +96,29 @@ class Service:
             if reaction.expects(edge) and not self.is_over(reaction, now_ns)
         ]
 
-    def not_passed_over(self, able: list[tuple[Token, Reaction]], edge: str) -> list[tuple[Token, Reaction]]:
-        """Those of them who are taken to have made such a call: who must make one, before all of whom nothing is known.
+    def likeliest(self, able: list[tuple[Token, Reaction]], edge: str) -> list[tuple[Token, Reaction]]:
+        """Those of them who are taken to have made such a call: who must make one, before all who only may.
 
-        What nothing is known of could never be learned if whatever happens meanwhile might be its doing. If it then does
-        make a call, or one comes that nobody had to make, all of them are in doubt.
+        The others are passed over. If one of them then does make a call, or one comes that nobody had to make, it was not
+        so: all are in doubt. Until then nothing is claimed on that edge, nor of those who were taken to have made the call.
         """
-        known = [(token, reaction) for token, reaction in able if not reaction.prospect.anything]
-        if len(known) == len(able) or not any(reaction.must_bring(edge) for _, reaction in known):
+        certain = [(token, each) for token, each in able if not token.doubtful and each.must_bring(edge)]
+        if not certain or len(certain) == len(able):
             return able
+        for token, reaction in certain:
+            # By then it would have made another one.
+            longest_ns = max(self.quiet_ns(reaction), reaction.habit.gaps.quantile(0.999))
+            token.unsettled_until_ns = max(token.unsettled_until_ns, reaction.active_ns + 2 * longest_ns)
+            self._unsettled[edge] = max(self._unsettled.get(edge, 0), token.unsettled_until_ns)
         for _, reaction in able:
-            if reaction.prospect.anything:
-                reaction.passed_over_for |= dict.fromkeys(token for token, _ in known)
-        return known
+            if all(reaction is not each for _, each in certain):
+                reaction.passed_over_for |= dict.fromkeys(token for token, _ in certain)
+        return certain
 
     def late(self, edge: str, now_ns: int, *, beside: Token | None = None) -> float:
         """The probability that somebody makes such a call now, though nobody else is about to."""
+        if now_ns < self._unsettled.get(edge, 0):
+            return 1.0
         suspects = [*self.open, *(token for token in self.doubtful if token not in self.open)]
         return sum(self._chance(token, edge, now_ns) for token in suspects if token is not beside)
 
@@ -223,6 +232,8 @@ class Service:
             self.open.pop(token, None)
 
     def _learn(self, reaction: Reaction) -> None:
+        if not reaction.outputs and reaction.occasion.alone and not reaction.afterwards:
+            return  # It cannot have done nothing; what it did was taken for another's.
         if reaction.clean:
             self._habits.learn(reaction.habit, reaction.outputs, reaction.gaps)
 
@@ -232,7 +243,7 @@ class Service:
         """A token has made a call."""
         if reaction is not None:
             if reaction.passed_over_for:
-                self._doubt_passed_over(token, reaction)
+                self._doubt_passed_over(token, reaction, now_ns)
             reaction.take(edge, now_ns)
             if token.silent:
                 self.open.pop(token, None)
@@ -268,9 +279,11 @@ class Service:
         for each in self.open:
             for reaction in each.reactions:
                 if reaction.passed_over_for:
-                    self._doubt_passed_over(each, reaction)
-        # While it is not known what somebody does, it may be their call: it is no habit of another's.
-        clean = not self.doubtful and not self.unseen
+                    self._doubt_passed_over(each, reaction, now_ns)
+        # What may be the call of somebody of whom it is not known what they do is no habit of another's.
+        clean = not self.unseen and not any(
+            not self.is_over(reaction, now_ns) for each in self.doubtful for reaction in each.reactions
+        )
         rare = self._only(each for each in self.open if self._may_rarely(each, edge, now_ns))
         if rare is not None:
             self._made_somehow(rare, call_id, edge, now_ns, clean=clean)
@@ -328,9 +341,10 @@ class Service:
             for reaction in token.reactions:
                 reaction.clean = reaction.sure = False
 
-    def _doubt_passed_over(self, token: Token, reaction: Reaction) -> None:
+    def _doubt_passed_over(self, token: Token, reaction: Reaction, now_ns: int) -> None:
         """What a reaction was passed over for may have been its own doing."""
-        for each in (token, *reaction.passed_over_for):
+        unsettled = [each for each in reaction.passed_over_for if now_ns < each.unsettled_until_ns]
+        for each in (token, *unsettled) if unsettled else ():
             if each in self.tokens:
                 self.doubt(each, within=True)
         reaction.passed_over_for.clear()

@@ -86,6 +86,8 @@ class Token:
     pooled: bool = False
     """Its calls may be those of others of its group, and theirs its own; together, they are right."""
     responded_ns: int | None = None
+    unsettled_until_ns: int = 0
+    """Until then, a call that was taken for its own may turn out to have been another's."""
 
     @property
     def state(self) -> tuple[object, ...]:
