@@ -65,6 +65,11 @@ class Prospect:
     """It is not known what follows."""
 
     @property
+    def one_way(self) -> bool:
+        """Whether it has always gone on in the same way."""
+        return not self.anything and not self.responds and all(chance == 1 for chance in self.chances.values())
+
+    @property
     def silent(self) -> bool:
         """Whether no call can follow."""
         return self.sure and not self.chances

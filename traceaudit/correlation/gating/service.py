@@ -145,17 +145,21 @@ class Service:
             return True
         # One that should long have gone on, in one of several ways, may: until those of its route are known not to.
         return not self._wakings.cleared(token.route) and any(
-            self._is_overdue(each, now_ns) and each.habit.total(each.outputs) is None for each in token.reactions
+            self._is_overdue(each, now_ns) and not each.prospect.one_way for each in token.reactions
         )
 
-    @staticmethod
-    def _is_overdue(reaction: Reaction, now_ns: int) -> bool:
-        return now_ns - reaction.active_ns > UNUSUAL * reaction.habit.gaps.quantile(0.5)
+    def _is_overdue(self, reaction: Reaction, now_ns: int) -> bool:
+        """Whether it should long have gone on, if nothing but its own work delays it."""
+        gaps = reaction.habit.gaps
+        # Where most wait, it is seldom done so soon.
+        usual = min(gaps.quantile(0.5), 3 * gaps.quantile(0.1), 2 * self._habits.gaps.quantile(0.5))
+        return now_ns - reaction.active_ns > UNUSUAL * usual
 
     def woken(self, token: Token, reaction: Reaction, output: str, now_ns: int) -> bool:
         """Whether an output seems to have been brought about by something that another was shown; asked once for each."""
         habit = reaction.habit
-        if token.calls or token.doubtful or not reaction.clean or habit.seen < _FEW_SEEN:
+        known = token.waited or (reaction.clean and not token.doubtful)
+        if token.calls or not known or habit.seen < _FEW_SEEN:
             return False
         usual = habit.seen_with(output, reaction.outputs.count(output) + 1) >= _USUAL * habit.seen
         if usual or not self._is_overdue(reaction, now_ns):
@@ -247,6 +251,7 @@ class Service:
             reaction.take(edge, now_ns)
             if token.silent:
                 self.open.pop(token, None)
+        token.waited = False
         self._called.setdefault(token.route, set()).add(edge)
         token.calls[call_id] = edge
         self._owners[call_id] = (token, edge)
@@ -271,6 +276,7 @@ class Service:
                 self._names[name] = taker.group
             taker.group.take(token.group)
             if not (alike or pooled):
+                token.waited = (token.waited or not token.doubtful) and self._is_overdue(reaction, now_ns)
                 self.doubt(token, within=True)
         self.made(taker, taken, call_id, edge, now_ns)
 

@@ -83,6 +83,8 @@ class Token:
     reactions: list[Reaction] = field(default_factory=list)
     doubtful: bool = False
     """Its state is not known: a call was its own or that of another in another state."""
+    waited: bool = False
+    """That is not known because of calls that came when it should long have gone on: likely they were not its own."""
     pooled: bool = False
     """Its calls may be those of others of its group, and theirs its own; together, they are right."""
     responded_ns: int | None = None
