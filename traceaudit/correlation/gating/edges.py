@@ -16,8 +16,11 @@ _FEW = 32
 _BY_THEMSELVES = 0.1
 """The share of edges on which calls are taken to come by themselves as well, too seldom to have been met yet."""
 
-_OPTIONAL = 0.9
+OPTIONAL = 0.9
 """The share of a kind of reactions up to which a call in them is optional."""
+
+_POLLED = 0.1
+"""The share of optional calls that are scattered from which on none of them is claimed."""
 
 _SCATTERED = 2
 """So many late optional calls in each of two kinds of reactions of a route, and who made them may call at any time."""
@@ -49,12 +52,19 @@ class Edge:
 
     While a request is always there, these are taken for calls that it makes now and then, with every step of it.
     """
+    optional: int = 0
+    """Calls that not every reaction of their kind has, late or soon."""
     _late: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Optional ones, by the route and what they were a reaction to."""
 
+    @property
+    def is_polled(self) -> bool:
+        """Whether so many optional calls came late that likely all of them come by themselves."""
+        return self.scattered > _POLLED * self.optional
+
     def made_late(self, route: str, answered: str, chance: float) -> None:
         """A call came late in a reaction to an answer (or to the request); so many of such reactions still have one."""
-        if chance < _OPTIONAL:
+        if chance < OPTIONAL:
             kinds = self._late[route]
             before = _of_any_kind(kinds)
             kinds[answered] += 1

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from traceaudit.correlation.gating.edges import Edge, Edges
+from traceaudit.correlation.gating.edges import OPTIONAL, Edge, Edges
 from traceaudit.correlation.gating.habits import ENOUGH, RESPONSE, Habits, Occasion
 from traceaudit.correlation.gating.service import Service
 from traceaudit.correlation.gating.tokens import Reaction, Token
@@ -242,11 +242,14 @@ class Gate:
             return None
         token, reaction = able[0]
         occasion, left = reaction.occasion, reaction.prospect
+        optional = left.chances.get(edge, 0.0) < OPTIONAL
+        known.optional += optional
         if left.sure and now_ns - reaction.active_ns > _UNUSUAL * reaction.habit.gaps.quantile(0.5):
             known.made_late(occasion.route, occasion.answered, left.chances.get(edge, 0.0))
+        by_itself = optional and known.is_polled
         if service.woken(token, reaction, edge, now_ns):
             self._contradicted(now_ns)
-        claim = self._claim(token, reaction, edge, known, now_ns)
+        claim = None if by_itself else self._claim(token, reaction, edge, known, now_ns)
         known.owed_ns += now_ns - reaction.active_ns
         if len(able) > 1:
             for _, each in able:
