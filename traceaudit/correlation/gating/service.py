@@ -54,6 +54,8 @@ class Service:
         self._ended: deque[Token] = deque()
         self._unsettled: dict[str, int] = {}
         """Until when another call on an edge may show that the last was not whose it was taken for."""
+        self._last: dict[str, tuple[Token, int]] = {}
+        """Who was taken to have made the last call on an edge, and until when it would have made it."""
         self._wakings = Wakings()
         self._responses: Counter[str] = Counter()
         self._early: Counter[str] = Counter()
@@ -107,8 +109,7 @@ class Service:
             return able
         for token, reaction in certain:
             # By then it would have made another one.
-            longest_ns = max(self.quiet_ns(reaction), reaction.habit.gaps.quantile(0.999))
-            token.unsettled_until_ns = max(token.unsettled_until_ns, reaction.active_ns + 2 * longest_ns)
+            token.unsettled_until_ns = max(token.unsettled_until_ns, reaction.active_ns + self._longest_ns(reaction))
             self._unsettled[edge] = max(self._unsettled.get(edge, 0), token.unsettled_until_ns)
         for _, reaction in able:
             if all(reaction is not each for _, each in certain):
@@ -165,6 +166,10 @@ class Service:
         if usual or not self._is_overdue(reaction, now_ns):
             return False
         return self._wakings.came_late(token, token.route, SOON * self._habits.gaps.quantile(0.5), now_ns)
+
+    def _longest_ns(self, reaction: Reaction) -> int:
+        """Twice as long as anything of its kind has taken."""
+        return 2 * max(self.quiet_ns(reaction), reaction.habit.gaps.quantile(0.999))
 
     def is_over(self, reaction: Reaction, now_ns: int) -> bool:
         """Whether a reaction is taken for over; what is, stays so until something comes of it all the same."""
@@ -248,6 +253,7 @@ class Service:
         if reaction is not None:
             if reaction.passed_over_for:
                 self._doubt_passed_over(token, reaction, now_ns)
+            self._last[edge] = token, reaction.active_ns + self._longest_ns(reaction)
             reaction.take(edge, now_ns)
             if token.silent:
                 self.open.pop(token, None)
@@ -286,6 +292,9 @@ class Service:
             for reaction in each.reactions:
                 if reaction.passed_over_for:
                     self._doubt_passed_over(each, reaction, now_ns)
+        last, until_ns = self._last.get(edge, (None, 0))
+        if last is not None and last in self.tokens and now_ns < until_ns:
+            self.doubt(last)  # This one may be its own, and the last that of whoever makes such a call seldom.
         # What may be the call of somebody of whom it is not known what they do is no habit of another's.
         clean = not self.unseen and not any(
             not self.is_over(reaction, now_ns) for each in self.doubtful for reaction in each.reactions
