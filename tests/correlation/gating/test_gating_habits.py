@@ -89,6 +89,13 @@ def test_longer_gaps_are_never_likelier(seen: list[int], one: int, other: int) -
     assert gaps.later(min(one, other)) >= gaps.later(max(one, other)) > 0
 
 
+@given(st.lists(st.integers(0, 10**9), max_size=50), st.integers(0, 10**9), st.integers(0, 10**9))
+def test_shorter_gaps_are_never_likelier(seen: list[int], one: int, other: int) -> None:
+    gaps = Gaps()
+    gaps.add(seen)
+    assert 0 < gaps.sooner(min(one, other)) <= gaps.sooner(max(one, other)) <= 1
+
+
 def test_of_gaps_only_the_latest_are_remembered() -> None:
     gaps = Gaps()
     gaps.add([10 * MS] * 1024)

@@ -90,6 +90,11 @@ class Gate:
         return self._worth.work
 
     @property
+    def in_flight(self) -> int:
+        """Requests that were delivered and not answered yet, as far as the gate knows."""
+        return self._service.all_in_flight
+
+    @property
     def dozes(self) -> bool:
         """Whether calls have shown by themselves whose they are for so long that nobody is followed any more."""
         return self._edges.all_named
@@ -270,7 +275,8 @@ class Gate:
             return None
         gap = now_ns - reaction.active_ns
         others = self._service.late(edge, now_ns, beside=token)
-        by_itself = known.by_itself(gap, self._watched_ns)
+        # A call that comes sooner than its like is the less likely one of them.
+        by_itself = known.by_itself(gap, self._watched_ns) / reaction.habit.gaps.sooner(gap)
         if others + by_itself > DOUBT:
             return None
         evidence: dict[str, object] = {

@@ -109,6 +109,10 @@ class Gaps:
             return (longest / gap) ** 2 / (count + 1)
         return 1 - bisect_right(self._sorted, gap) / (count + 1)
 
+    def sooner(self, gap: int) -> float:
+        """The share of gaps that are not longer, if the next is none of them."""
+        return (bisect_right(self._sorted, gap) + 1) / (len(self._sorted) + 1)
+
     def quantile(self, share: float) -> int:
         """The gap that this share of the gaps does not exceed; 0 where there are none."""
         if not self._sorted:

@@ -69,6 +69,11 @@ class Service:
         return sum(1 for token in self.tokens if token.responded_ns is None)
 
     @property
+    def all_in_flight(self) -> int:
+        """Those that nobody followed, too."""
+        return len(self._names) + len(self.unseen)
+
+    @property
     def sure(self) -> bool:
         """Whether it is known of every request what it may do."""
         return not self.unseen and all(each.prospect.sure for each in self.reactions())
@@ -101,8 +106,9 @@ class Service:
     def likeliest(self, able: list[tuple[Token, Reaction]], edge: str) -> list[tuple[Token, Reaction]]:
         """Those of them who are taken to have made such a call: who must make one, before all who only may.
 
-        The others are passed over. If one of them then does make a call, or one comes that nobody had to make, it was not
-        so: all are in doubt. Until then nothing is claimed on that edge, nor of those who were taken to have made the call.
+        The others are passed over. If one of them then does make a call, or one comes that nobody had to make, it
+        was not so: all are in doubt. Until then nothing is claimed on that edge, nor of those who were taken to have
+        made the call.
         """
         certain = [(token, each) for token, each in able if not token.doubtful and each.must_bring(edge)]
         if not certain or len(certain) == len(able):
@@ -144,9 +150,12 @@ class Service:
             return False
         if self._wakings.waken(token.route):
             return True
-        # One that should long have gone on, in one of several ways, may: until those of its route are known not to.
-        return not self._wakings.cleared(token.route) and any(
-            self._is_overdue(each, now_ns) and not each.prospect.one_way for each in token.reactions
+        # One that should long have gone on may: until those of its route are known not to, or to go on all the same.
+        if self._wakings.cleared(token.route):
+            return False
+        goes_on = self._wakings.goes_on(token.route)
+        return any(
+            self._is_overdue(each, now_ns) and not (goes_on and each.prospect.one_way) for each in token.reactions
         )
 
     def _is_overdue(self, reaction: Reaction, now_ns: int) -> bool:
@@ -157,13 +166,16 @@ class Service:
         return now_ns - reaction.active_ns > UNUSUAL * usual
 
     def woken(self, token: Token, reaction: Reaction, output: str, now_ns: int) -> bool:
-        """Whether an output seems to have been brought about by something that another was shown; asked once for each."""
+        """Whether an output seems to have been brought about by what another was shown; to be asked once for each."""
         habit = reaction.habit
         known = token.waited or (reaction.clean and not token.doubtful)
         if token.calls or not known or habit.seen < _FEW_SEEN:
             return False
         usual = habit.seen_with(output, reaction.outputs.count(output) + 1) >= _USUAL * habit.seen
-        if usual or not self._is_overdue(reaction, now_ns):
+        if not self._is_overdue(reaction, now_ns):
+            return False
+        if usual:
+            self._wakings.went_on(token.route)
             return False
         return self._wakings.came_late(token, token.route, SOON * self._habits.gaps.quantile(0.5), now_ns)
 
@@ -277,7 +289,7 @@ class Service:
         for token, reaction in able:
             reaction.clean = False
             token.pooled = token.pooled or pooled
-            # Names of requests that were answered stay in the group: a call may be theirs. They are not in flight again.
+            # Names of requests that were answered stay in the group: a call may be theirs. They are in flight no more.
             for name in token.group.names & self._names.keys():
                 self._names[name] = taker.group
             taker.group.take(token.group)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 
 UNUSUAL = 8
@@ -26,6 +27,9 @@ _ENOUGH = 16
 
 _DEVIATIONS = 3.0
 
+_WENT_ON = 4
+"""How often what usually comes must have come late to be expected of every request that is late."""
+
 
 @dataclass(slots=True)
 class _Route:
@@ -33,6 +37,9 @@ class _Route:
     after_another: int = 0
     by_chance: float = 0.0
     """How many of them would have come soon after something if nothing woke them."""
+
+    went_on: int = 0
+    """How often what usually comes came late."""
 
     @property
     def woken(self) -> bool:
@@ -59,6 +66,15 @@ class Wakings:
         known.by_chance += self._share_soon_after(soon_ns, now_ns)
         return after_another and (known.woken or known.late < _ENOUGH)
 
+    def went_on(self, route: str) -> None:
+        """What usually comes came late: its request was held up (by a pool of connections, by a lock), not idle."""
+        self._routes.setdefault(route, _Route()).went_on += 1
+
+    def goes_on(self, route: str) -> bool:
+        """Whether its requests, when they are late, do what they usually do."""
+        known = self._routes.get(route)
+        return known is not None and known.went_on >= _WENT_ON
+
     def waken(self, route: str) -> bool:
         """Whether its requests go on because of what others were shown."""
         known = self._routes.get(route)
@@ -74,5 +90,5 @@ class Wakings:
         if not self._shown:
             return 0.0
         times = [*(at_ns for at_ns, _ in self._shown), now_ns]
-        covered = sum(min(soon_ns, later - at) for at, later in zip(times, times[1:], strict=False))
+        covered = sum(min(soon_ns, later - at) for at, later in pairwise(times))
         return covered / max(1, now_ns - times[0])
