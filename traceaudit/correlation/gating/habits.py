@@ -144,12 +144,12 @@ class Habit:
         """Whether something can be said of what follows."""
         return self._total >= FEW and len(self._reactions) <= _MOST_REACTIONS
 
-    def learn(self, outputs: Iterable[str], gaps: Iterable[int]) -> None:
-        """Takes one reaction that is over."""
+    def learn(self, outputs: Iterable[str], gaps: Iterable[int]) -> bool:
+        """Takes one reaction that is over; whether there was none like it."""
         reaction = tuple(sorted(outputs))
         new = reaction not in self._reactions
         if new and len(self._reactions) > _MOST_REACTIONS:
-            return
+            return True
         self._reactions[reaction] += 1
         for output, times in Counter(reaction).items():
             self._with.update((output, time) for time in range(1, times + 1))
@@ -158,6 +158,7 @@ class Habit:
         # What is rare changes slowly: it is looked at anew when the number of reactions has doubled.
         if new or self._total == ENOUGH or self._total & (self._total - 1) == 0:
             self._prospects.clear()
+        return new
 
     def prospect(self, outputs: Iterable[str]) -> Prospect:
         """What may follow after these outputs."""
@@ -209,6 +210,7 @@ class Habits:
         self._habits: OrderedDict[Occasion, Habit] = OrderedDict()
         self.gaps = Gaps()
         """Of all of them, for those that are not known yet."""
+        self._foreseen = self._unforeseen = 0
 
     def __len__(self) -> int:
         return len(self._habits)
@@ -226,5 +228,14 @@ class Habits:
 
     def learn(self, habit: Habit, outputs: Iterable[str], gaps: list[int]) -> None:
         """Takes one reaction that is over."""
-        habit.learn(outputs, gaps)
+        if habit.known:
+            self._foreseen += 1
+            self._unforeseen += habit.learn(outputs, gaps)
+        else:
+            habit.learn(outputs, gaps)
         self.gaps.add(gaps)
+
+    @property
+    def novelty(self) -> float:
+        """The share of reactions that go on as none of their kind did before (after Good and Turing)."""
+        return (self._unforeseen + 1) / (self._foreseen + 1)

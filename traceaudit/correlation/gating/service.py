@@ -51,6 +51,7 @@ class Service:
         self._owners: dict[str, tuple[Token | None, str]] = {}
         self._called: dict[str, set[str]] = {}
         """The edges that requests of a route have called."""
+        self._edges: set[str] = set()
         self._ended: deque[Token] = deque()
         self._unsettled: dict[str, int] = {}
         """Until when another call on an edge may show that the last was not whose it was taken for."""
@@ -128,6 +129,17 @@ class Service:
             return 1.0
         suspects = [*self.open, *(token for token in self.doubtful if token not in self.open)]
         return sum(self._chance(token, edge, now_ns) for token in suspects if token is not beside)
+
+    def unheard_of(self, now_ns: int, *, beside: Token) -> float:
+        """The probability that somebody who was never seen to make such a call now does so for the first time."""
+        later = (
+            self._habits.gaps.later(now_ns - each.active_ns)
+            for token in self.tokens
+            if token is not beside and token not in self.open and token.responded_ns is None
+            for each in token.reactions
+            if not each.outputs
+        )
+        return self._habits.novelty * sum(later) / max(1, len(self._edges))
 
     def _chance(self, token: Token, edge: str, now_ns: int) -> float:
         if token.doubtful and edge in self._called.get(token.route, ()):
@@ -271,6 +283,7 @@ class Service:
                 self.open.pop(token, None)
         token.waited = False
         self._called.setdefault(token.route, set()).add(edge)
+        self._edges.add(edge)
         token.calls[call_id] = edge
         self._owners[call_id] = (token, edge)
 
