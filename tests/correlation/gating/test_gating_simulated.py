@@ -61,7 +61,7 @@ def right(seen: Seen, least: float) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_at_thirteen_in_flight_nearly_everything_is_shown_and_nothing_wrongly(shape: str) -> None:
     routes, least = SHAPES[shape]
-    right(World(routes, clients=13, requests=2500, seed=1).run(), least)
+    right(World(routes, clients=13, requests=3400, seed=1).run(), least)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -3,7 +3,8 @@
 Theory of operation. Every stimulus begins a reaction of its token; every output is taken by the one reaction it can be
 of. Where several can have brought it, their tokens' names may be swapped from now on, if that is all that can be wrong
 (see :mod:`traceaudit.correlation.gating.tokens`); else the tokens are doubtful until they respond: they may make any
-call that requests of their route were seen to make, and nothing is learned from them.
+call that requests of their route were seen to make, and nothing is learned from them. So that doubts do not breed
+doubts, who must make a call is taken to have made it before all who only may; a call too many takes that back.
 """
 
 from __future__ import annotations
