@@ -30,7 +30,7 @@ _SUSPECTED_NS = 60_000 * _MS
 
 _MOST_DOUBLED = 10
 
-_MOST_EDGES = 10_000
+MOST_EDGES = 10_000
 """Edges that are remembered; on others nothing is claimed."""
 
 
@@ -96,7 +96,7 @@ class Edges:
         """What is known of one; of one too many, that it is not to be claimed."""
         known = self._edges.get(edge)
         if known is None:
-            if len(self._edges) >= _MOST_EDGES:
+            if len(self._edges) >= MOST_EDGES:
                 return Edge(idle=True)
             known = self._edges[edge] = Edge()
         return known

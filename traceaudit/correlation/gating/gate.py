@@ -275,10 +275,9 @@ class Gate:
             return None
         gap = now_ns - reaction.active_ns
         others = self._service.late(edge, now_ns, beside=token)
+        others += self._service.unheard_of(now_ns, beside=token)
         # A call that comes sooner than its like is the less likely one of them.
-        sooner = reaction.habit.gaps.sooner(gap)
-        others += self._service.unheard_of(now_ns, beside=token) / sooner
-        by_itself = known.by_itself(gap, self._watched_ns) / sooner
+        by_itself = known.by_itself(gap, self._watched_ns) / reaction.habit.gaps.sooner(gap)
         if others + by_itself > DOUBT:
             return None
         evidence: dict[str, object] = {

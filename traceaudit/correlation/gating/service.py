@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 
+from traceaudit.correlation.gating.edges import MOST_EDGES
 from traceaudit.correlation.gating.habits import RESPONSE, Habits, Occasion
 from traceaudit.correlation.gating.tokens import Group, Reaction, Token
 from traceaudit.correlation.gating.wakings import SOON, UNUSUAL, Wakings
@@ -118,7 +119,8 @@ class Service:
         for token, reaction in certain:
             # By then it would have made another one.
             token.unsettled_until_ns = max(token.unsettled_until_ns, reaction.active_ns + self._longest_ns(reaction))
-            self._unsettled[edge] = max(self._unsettled.get(edge, 0), token.unsettled_until_ns)
+            if edge in self._edges:
+                self._unsettled[edge] = max(self._unsettled.get(edge, 0), token.unsettled_until_ns)
         for _, reaction in able:
             if all(reaction is not each for _, each in certain):
                 reaction.passed_over_for |= dict.fromkeys(token for token, _ in certain)
@@ -143,9 +145,7 @@ class Service:
         return self._habits.novelty * sum(later) / max(1, len(self._edges))
 
     def _chance(self, token: Token, edge: str, now_ns: int) -> float:
-        if token.doubtful and edge in self._called.get(token.route, ()):
-            return 1.0
-        if self._may_be_woken(token, now_ns) and edge in self._called.get(token.route, ()):
+        if edge in self._called.get(token.route, ()) and (token.doubtful or self._may_be_woken(token, now_ns)):
             return 1.0
         chance = 0.0
         for reaction in token.reactions:
@@ -275,16 +275,18 @@ class Service:
 
     def made(self, token: Token, reaction: Reaction | None, call_id: str, edge: str, now_ns: int) -> None:
         """A token has made a call."""
+        if edge in self._edges or len(self._edges) < MOST_EDGES:
+            self._edges.add(edge)
+            self._called.setdefault(token.route, set()).add(edge)
+            if reaction is not None:
+                self._last[edge] = token, reaction.active_ns + self._longest_ns(reaction)
         if reaction is not None:
             if reaction.passed_over_for:
                 self._doubt_passed_over(token, reaction, now_ns)
-            self._last[edge] = token, reaction.active_ns + self._longest_ns(reaction)
             reaction.take(edge, now_ns)
             if token.silent:
                 self.open.pop(token, None)
         token.waited = False
-        self._called.setdefault(token.route, set()).add(edge)
-        self._edges.add(edge)
         token.calls[call_id] = edge
         self._owners[call_id] = (token, edge)
 
