@@ -62,6 +62,8 @@ class Shape:
     pool: int = 0
     workers: int = 0
     shared_edges: bool = True
+    meeting: bool = False
+    """One request of each route belongs together with those of the others: the last of them makes the calls of all."""
 
 
 SHAPES: dict[str, Shape] = {
@@ -73,6 +75,7 @@ SHAPES: dict[str, Shape] = {
     "polled": Shape(routes=2, uncaused=0.1),
     "pooled": Shape(routes=2, pool=4),
     "busy": Shape(routes=2, workers=1, slow=0.05),
+    "meeting": Shape(routes=4, fan_out=2, optional=0.0, meeting=True),
 }
 
 
@@ -97,6 +100,10 @@ class _Service:
         self.free: dict[str, list[float]] = defaultdict(lambda: [0.0] * max(1, shape.pool))
         self.workers = [0.0] * max(1, shape.workers)
         self.routes = [self.route(number) for number in range(shape.routes)]
+        if shape.meeting:
+            self.routes = [replace(route, stages=self.routes[0].stages) for route in self.routes]
+        self.missing: defaultdict[int, int] = defaultdict(lambda: shape.routes)
+        """By meeting, how many have not come yet."""
 
     def times(self, least_ms: float, most_ms: float, spread: float) -> Times:
         """A median between two bounds, and a spread."""
@@ -166,8 +173,17 @@ class _Service:
         """Makes a call nobody waits for."""
         self.call(now, step, cause, lambda _: None)
 
-    def serve(self, number: int, route: Route, began: float) -> None:
-        """Runs a request's programme."""
+    def meet(self, number: int, route: Route, began: float) -> None:
+        """Runs one of several requests that belong together: it only says that it has come, or is the last."""
+        self.react(began, f"{route.name} part", lambda now: self.part(number, route, began, now))
+
+    def part(self, number: int, route: Route, began: float, now: float) -> None:
+        meeting = number // len(self.routes)
+        self.missing[meeting] -= 1
+        self.serve(number, route if not self.missing[meeting] else replace(route, stages=[]), began, now)
+
+    def serve(self, number: int, route: Route, began: float, now: float | None = None) -> None:
+        """Runs a request's programme, from now on if it did something else before."""
         name = f"i{number}"
 
         def answer(now: float) -> None:
@@ -203,7 +219,7 @@ class _Service:
             else:
                 stage(position + 1, now)
 
-        stage(0, began)
+        stage(0, began if now is None else now)
 
     def estimate(self) -> float:
         """How long a request takes, roughly."""
@@ -225,6 +241,11 @@ class _Service:
             gap = max(gap, 2.0 * slowest / self.shape.pool)
         now = 1e9
         for number in range(self.shape.requests):
+            if self.shape.meeting:
+                route = self.routes[number % len(self.routes)]
+                now += self.random.expovariate(1.0 / gap) if route is self.routes[0] else 0.0
+                self.at(now + self.random.expovariate(1 / MS), partial(self.meet, number, route))
+                continue
             now += self.random.expovariate(1.0 / gap)
             route = self.random.choice(self.routes)
             self.at(now, partial(self.serve, number, route))

@@ -12,6 +12,9 @@ has answered, that nothing more comes. Two things are learned per inbound route:
 
 A request's score is the log density of all its outputs (per nanosecond each). A call that nothing caused scores the log
 of its edge's background rate in the same unit, so all explanations of a log can be compared.
+
+Whoever is scored by what was learned from an explanation in which they have a call finds their having it usual. So the
+requests are dealt into two *halves*, and each is scored by what was learned from the other (cross-fitting).
 """
 
 from __future__ import annotations
@@ -70,6 +73,13 @@ class _Counts:
     uncaused: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
     span_ns: float = 0.0
 
+    def plus(self, *others: _Counts) -> _Counts:
+        """All of them together."""
+        together = _Counts()
+        for each in (self, *others):
+            together.add(each, 1.0)
+        return together
+
     def add(self, other: _Counts, weight: float) -> None:
         """Adds another's counts, weighed."""
         for gap_key, histogram in other.gaps.items():
@@ -87,6 +97,35 @@ class _Counts:
         self.span_ns += weight * other.span_ns
 
 
+@dataclass(slots=True)
+class _Tables:
+    """What one half of the requests is scored by."""
+
+    counts: _Counts = field(default_factory=_Counts)
+    """Of the other half, and of past windows."""
+    kernels: dict[tuple[int, int, int], Kernel] = field(default_factory=dict)
+    """By route, source and output."""
+    by_output: dict[tuple[int, int], dict[int, Kernel]] = field(default_factory=dict)
+    """The same where scoring looks for them: by route and output, then by source."""
+    structure: dict[tuple[int, int, int, int, bool], float] = field(default_factory=dict)
+    """Log probabilities of outputs, as they are asked for."""
+
+    def learn(self, counts: _Counts) -> None:
+        """Makes the tables anew from what was counted."""
+        self.counts, self.structure = counts, {}
+        self.kernels = {
+            key: (max(1e-4, sum(histogram) / counts.offered[key]), smoothed(histogram))
+            for key, histogram in counts.gaps.items()
+        }
+        self.index()
+
+    def index(self) -> None:
+        """Puts kernels where scoring looks for them."""
+        self.by_output = {}
+        for (route, source, output), kernel in self.kernels.items():
+            self.by_output.setdefault((route, output), {})[source] = kernel
+
+
 class Behaviour:
     """The learned tables, the score they give, and how they are learned."""
 
@@ -96,11 +135,11 @@ class Behaviour:
         self.late: bool | None = None  # Are calls after the response a habit here? None: not yet decided.
         self.joins = Joins()
         self.order = Order()
-        self._kernels: dict[tuple[int, int, int], Kernel] = {}
-        self._by_output: dict[tuple[int, int], dict[int, Kernel]] = {}
+        self._halves = (_Tables(), _Tables())
         self._past = _Counts()
+        """What was learned in former windows."""
         self._counts = _Counts()
-        self._structure: dict[tuple[int, int, int, int, bool], float] = {}
+        """That, and what was learned in this one."""
         self._unseen: Kernel = (0.01, smoothed([0.0] * BINS))
         self._states: dict[tuple[tuple[int, int], ...], int] = {(): 0}
         self._contents: list[tuple[tuple[int, int], ...]] = [()]
@@ -119,10 +158,10 @@ class Behaviour:
         self.background = dict(other.background)
         self.joins = other.joins.copy()
         self.order = other.order.copy()
-        self._kernels = dict(other._kernels)
-        self._index()
+        for mine, theirs in zip(self._halves, other._halves, strict=True):
+            mine.counts, mine.kernels, mine.structure = theirs.counts, dict(theirs.kernels), {}
+            mine.index()
         self._past, self._counts = other._past, other._counts
-        self._structure = {}
         self._states, self._contents, self._moves = other._states, other._contents, other._moves
 
     def seed(self, kernels: dict[tuple[int, int], Kernel], background: dict[int, float]) -> None:
@@ -131,15 +170,16 @@ class Behaviour:
         totals: defaultdict[int, float] = defaultdict(float)
         for (_, edge), (count, _) in kernels.items():
             totals[edge] += count
-        for (source, edge), (count, density) in kernels.items():
-            kernel = (max(1e-4, count / max(1e-9, totals[edge])), density)
-            if source < 2 * routes:
-                self._kernels.setdefault((source % routes, source // routes, 2 + edge), kernel)
-                continue
-            ended, sibling = divmod(source - 2 * routes, edges)
-            for route in range(routes):
-                self._kernels.setdefault((route, 2 + 2 * sibling + ended, 2 + edge), kernel)
-        self._index()
+        for half in self._halves:
+            for (source, edge), (count, density) in kernels.items():
+                kernel = (max(1e-4, count / max(1e-9, totals[edge])), density)
+                if source < 2 * routes:
+                    half.kernels.setdefault((source % routes, source // routes, 2 + edge), kernel)
+                    continue
+                ended, sibling = divmod(source - 2 * routes, edges)
+                for route in range(routes):
+                    half.kernels.setdefault((route, 2 + 2 * sibling + ended, 2 + edge), kernel)
+            half.index()
         for edge, rate in background.items():
             self.background.setdefault(edge, rate)
 
@@ -164,14 +204,14 @@ class Behaviour:
         return self._scored(timeline, request, last) + _hinted(timeline, request, call)
 
     def _scored(self, timeline: Timeline, request: int, steps: list[Step]) -> float:
-        route, tick = timeline.route[request], timeline.tick_ns
-        by_output, structure, unseen, log = self._by_output, self._structure, self._unseen, math.log
+        route, tick, half = timeline.route[request], timeline.tick_ns, self._halves[request % 2]
+        by_output, structure, unseen, log = half.by_output, half.structure, self._unseen, math.log
         total = 0.0
         for state, last, output, waiting, now, sources in steps:
             key = (route, state, last, output, waiting)
             known = structure.get(key)
             if known is None:
-                known = structure[key] = self._structural(key)
+                known = structure[key] = self._structural(half.counts, key)
             total += known
             if output == NOTHING:
                 continue
@@ -192,33 +232,23 @@ class Behaviour:
 
     def learn(self, timeline: Timeline, worlds: Sequence[tuple[Sequence[Configuration], Sequence[int]]]) -> None:
         """Learns anew from explanations of the log: each gives every request's calls and every call's owner."""
-        counts, weight = _Counts(), 1.0 / len(worlds)
+        halves, weight = (_Counts(), _Counts()), 1.0 / len(worlds)
         explanations: list[tuple[int, Configuration]] = []
         for configurations, owners in worlds:
             for request, configuration in enumerate(configurations):
-                self._count(timeline, request, configuration, counts, weight)
+                self._count(timeline, request, configuration, halves[request % 2], weight)
                 explanations.append((request, configuration))
             for call, owner in enumerate(owners):
-                counts.uncaused[timeline.edge[call]] += weight * (owner == UNCAUSED)
-        counts.span_ns = timeline.span_ns
-        counts.add(self._past, 1.0)
-        self._counts, self._structure = counts, {}
+                halves[0].uncaused[timeline.edge[call]] += weight * (owner == UNCAUSED)
+        halves[0].span_ns = timeline.span_ns
+        self._counts = self._past.plus(*halves)
+        for tables, others in zip(self._halves, reversed(halves), strict=True):
+            tables.learn(self._past.plus(others))
         self.joins.learn(timeline, explanations)
         self.order.learn(timeline, explanations[: len(timeline.requests)])
-        self._kernels = {
-            key: (max(1e-4, sum(histogram) / counts.offered[key]), smoothed(histogram))
-            for key, histogram in counts.gaps.items()
-        }
-        self._index()
         most = timeline.most_uncaused()
         for edge in set(timeline.edge):
-            self.background[edge] = min((counts.uncaused[edge] + 0.5) / counts.span_ns, most[edge])
-
-    def _index(self) -> None:
-        """Puts kernels where scoring looks for them."""
-        self._by_output = {}
-        for (route, source, output), kernel in self._kernels.items():
-            self._by_output.setdefault((route, output), {})[source] = kernel
+            self.background[edge] = min((self._counts.uncaused[edge] + 0.5) / self._counts.span_ns, most[edge])
 
     def remember(self) -> None:
         """Ends a window: what was learned so far counts half in the next."""
@@ -234,9 +264,10 @@ class Behaviour:
             for step in self._history(timeline, request, tuple(sorted({*configuration, call})))
             if step[2] == 2 + timeline.edge[call] and step[4] == timeline.call_start[call]
         ]
+        kernels = self._halves[request % 2].kernels
         best: tuple[float, float, list[float]] | None = None
         for source, time in steps[-1][5] if steps else ():
-            weight, density = self._kernels.get((timeline.route[request], source, steps[-1][2]), self._unseen)
+            weight, density = kernels.get((timeline.route[request], source, steps[-1][2]), self._unseen)
             gap = timeline.call_start[call] - time + timeline.tick_ns
             share = weight * density[min(int((math.log(gap) - LOWEST) / BIN), BINS - 1)] / gap
             if best is None or share > best[0]:
@@ -249,7 +280,7 @@ class Behaviour:
     def _count(
         self, timeline: Timeline, request: int, configuration: Configuration, counts: _Counts, amount: float
     ) -> None:
-        route, tick = timeline.route[request], timeline.tick_ns
+        route, tick, kernels = timeline.route[request], timeline.tick_ns, self._halves[request % 2].kernels
         for state, last, output, waiting, now, sources in self._history(timeline, request, configuration):
             for table, row in ((counts.after_state, (route, state)), (counts.after_output, (route, last))):
                 cells = table[row]
@@ -259,7 +290,7 @@ class Behaviour:
             shares = []
             for source, time in sources:
                 key = (route, source, output)
-                weight, density = self._kernels.get(key, self._unseen)
+                weight, density = kernels.get(key, self._unseen)
                 gap = now - time + tick
                 position = min(int((math.log(gap) - LOWEST) / BIN), BINS - 1)
                 shares.append((key, position, weight * density[position] / gap))
@@ -268,13 +299,13 @@ class Behaviour:
                 counts.gaps[key][position] += amount * share / total
                 counts.offered[key] += amount
 
-    def _structural(self, key: tuple[int, int, int, int, bool]) -> float:
+    def _structural(self, counts: _Counts, key: tuple[int, int, int, int, bool]) -> float:
         """The log probability of an output in a state; see the theory of operation."""
         route, state, last, output, waiting = key
         outcomes = 2 * (2 + len(self.words.edges))
-        general = self._counts.after_output.get((route, last), {})
+        general = counts.after_output.get((route, last), {})
         leaning = (general.get((output, waiting), 0.0) + 1.0 / outcomes) / (sum(general.values()) + 1.0)
-        special = self._counts.after_state.get((route, state), {})
+        special = counts.after_state.get((route, state), {})
         cost = LATE_COST if not self.late and output > NOTHING and self._contents[state][:1] == ((-1, 1),) else 0.0
         return -cost + math.log((special.get((output, waiting), 0.0) + leaning) / (sum(special.values()) + 1.0))
 

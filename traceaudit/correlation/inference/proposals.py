@@ -7,7 +7,7 @@ from the same lists.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 from traceaudit.correlation.inference.timeline import UNDECIDED, Timeline
@@ -23,15 +23,27 @@ LONGEST_BRANCH = 12
 """A branch is followed over this many calls."""
 
 
+LIKELY = 0.01
+"""Requests are proposed for a call that lies in them this probably, whatever it may have reacted to."""
+
+
 class Proposals:
     """Per call the events it may have reacted to, and its neighbours on its edge; the same for all chains."""
 
-    def __init__(self, timeline: Timeline, triggers: Sequence[tuple[list[Trigger], float]]) -> None:
+    def __init__(
+        self,
+        timeline: Timeline,
+        triggers: Sequence[tuple[list[Trigger], float]],
+        lying: Sequence[Mapping[int, float]],
+    ) -> None:
         self.events: list[list[int | None]] = []
         self.weights: list[list[float]] = []
         self.cumulative: list[list[float]] = []
         for call, (likely, idle) in enumerate(triggers):
             best = sorted(likely, key=lambda trigger: -trigger[1])[:10]
+            there = {reference for reference, _ in best}
+            around = [each for each in lying[call].items() if each[0] not in there and each[1] > LIKELY]
+            best += sorted(around, key=lambda each: -each[1])[:5]
             if call in timeline.hints:
                 hinted = timeline.hints[call][0]
                 best = [*(trigger for trigger in best if trigger[0] != hinted), (hinted, 0.5)]

@@ -1,9 +1,9 @@
 """Decides the calls of one window: first guesses, rounds of learning, then chains that are asked for probabilities.
 
 Theory of operation. Learning alternates between explaining the window with what is believed of the service and
-believing what the explanation shows. It starts from :mod:`.triggering`. Whether calls after the response are a habit of
-this service cannot be told from single calls (while one request is served another's response is always near), so both
-beliefs are tried where it matters, and the better total score wins.
+believing what the explanation shows (:mod:`.witness`). Whether calls after the response are a habit of this service
+cannot be told from single calls (while one request is served another's response is always near), so both beliefs are
+tried where it matters, and the better total score wins.
 
 A chain that has settled in a wrong explanation is as sure of itself as one that is right, and so is a model that was
 learned from it. So there are two *witnesses*: each learns for itself, from a first guess of its own, and answers for
@@ -13,23 +13,17 @@ they differ tells how far to trust that.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from random import Random
 
 from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
-from traceaudit.correlation.inference.exchanges import Exchanges, Pair
-from traceaudit.correlation.inference.proposals import Proposals
-from traceaudit.correlation.inference.sampler import Chain
+from traceaudit.correlation.inference.nesting import Nesting
 from traceaudit.correlation.inference.timeline import UNCAUSED, UNDECIDED, Stimulus, Timeline
-from traceaudit.correlation.inference.triggering import Trigger, Triggering
+from traceaudit.correlation.inference.triggering import Triggering
+from traceaudit.correlation.inference.witness import Clues, Lying, Marginals, Witness, adopt
 from traceaudit.correlation.records import Settings
-
-SUSPECT = 0.3
-"""Share of the requests, worst score first, whose calls are reconsidered while learning."""
 
 SETTLED = 0.9999
 """A call that is surer than this after a first look is not looked at again."""
@@ -39,9 +33,6 @@ FIRST = 0.6
 
 TRIED = 4
 """Rounds of learning before beliefs are compared, or convergence is asked about."""
-
-ENOUGH = 0.005
-"""Learning has converged when a round improves the log score by less than this a call."""
 
 CEILING = 0.998
 """No call is surer than this while several requests are in flight, or where calls after the response are a habit.
@@ -60,23 +51,14 @@ NEARBY, CONTAGION = 10, 0.05
 
 MEETING_ROUTES, MEETING_SHARE = 3, 0.5
 """An edge on which requests *meet* is called by so many routes, and by each of them for fewer requests than this share:
-one request of several makes the call, whichever came last.
+one request of several makes the call, whichever came last. Requests are scored as if each decided for itself.
 """
 
-MEETING_DOUBT, MEETING_SHARPNESS = 0.12, 0.5
-"""The least doubt of calls on such an edge, and the degree to which shares count there. Requests are scored as if each
-decided for itself whether it calls; where they do not, a service that gathers five parts before it goes on was wrong in
-three of a hundred calls that were put above 0.99.
-"""
+LEAST_DOUBT = 0.001
+"""What is in less doubt than this, for the weights of two opinions, is as if it were in this much."""
 
 LATE_SHARE = 0.01
 """Calls after the response are tried as a habit when this share of calls looks like it."""
-
-LATE_COST = 3.0
-"""What each call after the response must gain in log score before that is believed to be a habit."""
-
-type Marginals = list[dict[int, float]]
-"""Per call the probability of each owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +75,15 @@ def decide(timeline: Timeline, behaviour: Behaviour, settings: Settings) -> Deci
         return Decision([], [() for _ in timeline.requests])
     stimuli = timeline.stimuli(settings.late_ns)
     first = _learned(timeline, behaviour, stimuli, settings)
-    second = _Witness(timeline, first.before, first.triggering, 2)
+    second = Witness(first.clues, first.before, 2, by_triggers=first.by_triggers)
     second.rounds(TRIED)
     second.converge(settings.rounds)
-    _adopt(first.chain, second.chain.owner)
-    answers = [_asked(witness, settings) for witness in (first, second)]
+    adopt(first.chain, second.chain.owner)
+    one, other = _asked(first, settings), _asked(second, settings)
     behaviour.become(first.behaviour)
     meeting = _meeting(timeline, first.chain.owner)
-    return Decision(_joined(timeline, *answers, meeting=meeting, late=bool(first.behaviour.late)), first.chain.calls)
+    owners = _joined(timeline, one, other, first.clues.lying, meeting, late=bool(first.behaviour.late))
+    return Decision(owners, first.chain.calls)
 
 
 def _meeting(timeline: Timeline, owners: Sequence[int]) -> set[int]:
@@ -117,26 +100,27 @@ def _meeting(timeline: Timeline, owners: Sequence[int]) -> set[int]:
     }
 
 
-def _learned(timeline: Timeline, behaviour: Behaviour, stimuli: list[list[Stimulus]], settings: Settings) -> _Witness:
+def _learned(timeline: Timeline, behaviour: Behaviour, stimuli: list[list[Stimulus]], settings: Settings) -> Witness:
     """The witness with the better belief about calls after the response, taught by this window."""
+    lying = Nesting(timeline).shares()
     if behaviour.late is not None:
         before = behaviour.believing(late=behaviour.late)
-        witness = _Witness(timeline, before, Triggering(timeline, stimuli, late=behaviour.late), 1)
+        witness = Witness(Clues.of(timeline, Triggering(timeline, stimuli, late=behaviour.late), lying), before, 1)
         witness.converge(settings.rounds)
         return witness
     late = Triggering(timeline, stimuli, late=True)
     usual = Triggering(timeline, stimuli, late=False)
-    witnesses = [_Witness(timeline, behaviour.believing(late=False), usual, 1)]
+    witnesses = [Witness(Clues.of(timeline, usual, lying), behaviour.believing(late=False), 1)]
     if late.late_share() > LATE_SHARE:
-        witnesses.append(_Witness(timeline, behaviour.believing(late=True), late, 1))
+        witnesses.append(Witness(Clues.of(timeline, late, lying), behaviour.believing(late=True), 1))
     for witness in witnesses:
         witness.rounds(TRIED)
-    best = max(witnesses, key=_Witness.worth)
+    best = max(witnesses, key=Witness.worth)
     best.converge(settings.rounds)
     return best
 
 
-def _asked(witness: _Witness, settings: Settings) -> Marginals:
+def _asked(witness: Witness, settings: Settings) -> Marginals:
     """The witness's probabilities; the effort goes where there is doubt."""
     chain, timeline = witness.chain, witness.timeline
     witness.settle()
@@ -161,173 +145,59 @@ def _asked(witness: _Witness, settings: Settings) -> Marginals:
 
 
 def _joined(
-    timeline: Timeline, first: Marginals, second: Marginals, *, meeting: Collection[int], late: bool
+    timeline: Timeline, first: Marginals, second: Marginals, lying: Lying, meeting: Collection[int], *, late: bool
 ) -> Marginals:
     """The mean of two witnesses, less the chance that both are wrong in the same way.
 
     If each errs in a share d of its answers, and they err apart, they differ in about 2d and agree on an error in less
     than d squared; what they have in common (the data, the kind of model) makes it more, so their whole difference is
     squared. Errors come in groups: near calls they differ on, a share of that difference is added.
+
+    Where requests meet, the kind of model is wrong, and how calls lie in requests has a say: the more, the more the
+    witnesses differ, and the less it leaves open itself.
     """
     differ = [
         0.0 if label != UNDECIDED else 1.0 - sum(min(one.get(owner, 0.0), share) for owner, share in other.items())
         for label, one, other in zip(timeline.label, first, second, strict=True)
     ]
     sums = [0.0, *accumulate(differ)]
-    asked: defaultdict[int, int] = defaultdict(int)
-    total: defaultdict[int, float] = defaultdict(float)
-    for edge, label, difference in zip(timeline.edge, timeline.label, differ, strict=True):
-        asked[edge] += label == UNDECIDED
-        total[edge] += difference
+    apart = _by_edge(timeline, differ)
+    open_ = _by_edge(timeline, [1.0 - max(each.values(), default=0.0) for each in lying])
     joined: Marginals = []
     for call, (one, other) in enumerate(zip(first, second, strict=True)):
         edge = timeline.edge[call]
         if timeline.label[call] != UNDECIDED:
             joined.append(dict(one))
             continue
-        row = {
-            owner: FIRST * one.get(owner, 0.0) + (1.0 - FIRST) * other.get(owner, 0.0)
-            for owner in sorted({*one, *other, UNCAUSED})
-        }
+        row = _mixed(one, other, FIRST)
         low, high = max(0, call - NEARBY), min(len(differ), call + NEARBY + 1)
         near = (sums[high] - sums[low]) / (high - low)
-        doubt = min(1.0, (total[edge] / asked[edge]) ** 2 + CONTAGION * near)
+        doubt = min(1.0, apart[edge] ** 2 + CONTAGION * near)
         if late or timeline.in_flight(timeline.call_start[call]) > 1:
             doubt = max(doubt, 2.0 * (1.0 - CEILING))  # Half of it may go back to the likeliest of two.
         if edge in meeting:
-            row, doubt = _flattened(row), max(doubt, MEETING_DOUBT)
+            lies = {**lying[call], UNCAUSED: max(0.0, 1.0 - sum(lying[call].values()))}
+            against, left = max(LEAST_DOUBT, apart[edge]), max(LEAST_DOUBT, open_[edge])
+            row = _mixed(row, lies, left**2 / (left**2 + against**2))
         joined.append({owner: (1.0 - doubt) * share + doubt / len(row) for owner, share in row.items()})
     return joined
 
 
-def _flattened(row: dict[int, float]) -> dict[int, float]:
-    """Shares on an edge on which requests meet."""
-    weights = {owner: math.pow(share, MEETING_SHARPNESS) for owner, share in row.items()}
-    total = sum(weights.values())
-    return {owner: weight / total for owner, weight in weights.items()}
+def _by_edge(timeline: Timeline, values: Sequence[float]) -> dict[int, float]:
+    """Per edge the mean over the calls that are to be decided."""
+    found: defaultdict[int, list[float]] = defaultdict(list)
+    for edge, label, value in zip(timeline.edge, timeline.label, values, strict=True):
+        if label == UNDECIDED:
+            found[edge].append(value)
+    return {edge: sum(each) / len(each) for edge, each in found.items()}
 
 
-class _Witness:
-    """One belief about the service, and the explanation it leads to."""
-
-    def __init__(self, timeline: Timeline, behaviour: Behaviour, triggering: Triggering, seed: int) -> None:
-        self.timeline = timeline
-        self.before = behaviour
-        self.triggering = triggering
-        self.taught = 0
-        self.contested: set[Pair] = set()
-        """Pairs of requests that may have each other's calls."""
-        self.behaviour = behaviour.believing(late=bool(behaviour.late))
-        self.behaviour.seed(triggering.kernels(), triggering.background)
-        triggers = triggering.triggers()
-        guess = first_guess(timeline, triggers, Random(seed) if seed > 1 else None)  # noqa: S311 - no secret
-        self.chain = Chain(timeline, self.behaviour, Proposals(timeline, triggers), seed)
-        self.chain.start(guess)
-        self.exchanges = Exchanges(self.chain)
-
-    def rounds(self, count: int) -> None:
-        """So many rounds of learning and explaining."""
-        for _ in range(count):
-            self.behaviour.learn(self.timeline, [(self.chain.calls, self.chain.owner)])
-            self.chain.relearned()
-            if not self.taught:
-                for _ in range(3):
-                    self.chain.sweep(self.chain.undecided, None)
-            self.exchange(None, every=True)
-            self.exchange(None, every=False)
-            self.chain.resplit(range(len(self.timeline.requests)))
-            self.chain.repair(SUSPECT, 10)
-            self.taught += 1
-
-    def exchange(self, seen: Marginals | None, *, every: bool) -> None:
-        """Has pairs of requests exchange calls: one pair of every request, or those that were in doubt then."""
-        if every:
-            self.contested |= set(self.exchanges.among(seen))
-        else:
-            self.exchanges.among(seen, contested=sorted(self.contested))
-
-    def converge(self, most: int) -> None:
-        """Rounds until another one hardly improves the score, or the most allowed."""
-        enough = ENOUGH * len(self.timeline.calls)
-        score = self.chain.score()
-        for _ in range(most):
-            self.rounds(1)
-            before, score = score, self.chain.score()
-            if score - before < enough:
-                return
-
-    def settle(self) -> None:
-        """Learns once more, from several explanations that are about as good as each other."""
-        worlds = []
-        for _ in range(4):
-            for _ in range(2):
-                self.chain.sweep(self.chain.undecided, None)
-            self.exchange(None, every=False)
-            worlds.append((list(self.chain.calls), list(self.chain.owner)))
-        self.behaviour.learn(self.timeline, worlds)
-        self.chain.relearned()
-
-    def worth(self) -> float:
-        """The log score of the explanation, less what calls after the response cost it: they are not the rule."""
-        if not self.behaviour.late:
-            return self.chain.score()  # It has paid already.
-        end, start = self.timeline.end, self.timeline.call_start
-        late = sum(owner != UNCAUSED and end[owner] < start[call] for call, owner in enumerate(self.chain.owner))
-        return self.chain.score() - LATE_COST * late
-
-
-def first_guess(
-    timeline: Timeline, triggers: Sequence[tuple[list[Trigger], float]], random: Random | None
-) -> list[int]:
-    """Each call goes where its likeliest trigger went, or, given a source of chance, one picked by its probability."""
-    owner: list[int] = []
-    for call, (likely, idle) in enumerate(triggers):
-        if timeline.label[call] != UNDECIDED:
-            owner.append(timeline.label[call])
-            continue
-        if call in timeline.hints and timeline.start[timeline.hints[call][0]] <= timeline.call_start[call]:
-            owner.append(timeline.hints[call][0])
-            continue
-        if random is not None and likely:
-            reference, _ = random.choices(likely, [share + 1e-12 for _, share in likely])[0]
-            weight = max(share for _, share in likely)
-        else:
-            reference, weight = max(likely, key=lambda trigger: trigger[1], default=(0, 0.0))
-        owner.append(UNCAUSED if weight <= idle else reference if reference >= 0 else owner[~reference])
-    return owner
-
-
-def _adopt(chain: Chain, proposed: Sequence[int]) -> None:
-    """Takes over from another explanation every group of requests that the chain finds better explained there."""
-    other = Chain(chain.timeline, chain.behaviour, chain.proposals, 0)
-    other.start(proposed)
-    group: dict[int, int] = {}
-
-    def leader(request: int) -> int:
-        while group.setdefault(request, request) != request:
-            group[request] = group[group[request]]
-            request = group[request]
-        return request
-
-    differing: list[int] = []
-    for call, (mine, others) in enumerate(zip(chain.owner, other.owner, strict=True)):
-        if mine != others:
-            differing.append(call)
-            involved = [request for request in (mine, others) if request != UNCAUSED]
-            group[leader(involved[0])] = leader(involved[-1])
-    members: defaultdict[int, list[int]] = defaultdict(list)
-    for call in differing:
-        members[leader(max(chain.owner[call], other.owner[call]))].append(call)
-    gains: defaultdict[int, float] = defaultdict(float)
-    for request in list(group):
-        gains[leader(request)] += other.score_of(request) - chain.score_of(request)
-    owner = list(chain.owner)
-    for head, calls in members.items():
-        gain = gains[head] + other.uncaused_score(calls) - chain.uncaused_score(calls)
-        if gain > 0.0:
-            for call in calls:
-                owner[call] = other.owner[call]
-    chain.move_to(owner)
+def _mixed(one: Mapping[int, float], other: Mapping[int, float], weight: float) -> dict[int, float]:
+    """Both, and the possibility that nothing caused the call; ``weight`` is that of the one."""
+    return {
+        owner: weight * one.get(owner, 0.0) + (1.0 - weight) * other.get(owner, 0.0)
+        for owner in sorted({*one, *other, UNCAUSED})
+    }
 
 
 def _shares(row: dict[int, float], label: int) -> dict[int, float]:

@@ -1,0 +1,203 @@
+"""A witness: one belief about the service, the explanation of a window that it leads to, and how both are found.
+
+Theory of operation. A witness begins at a guess, learns from it what the service does, explains the calls by what was
+learned, learns again, and so on. Where it begins decides where it ends, so there are two guesses: by what is before a
+call (:mod:`.triggering`) and how it lies in requests (:mod:`.nesting`) together, and by the latter alone, which is
+better where few requests make calls. The one is taken of which more sense can be made: whose explanation scores better
+by the habits learned from it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
+from traceaudit.correlation.inference.exchanges import Exchanges, Pair
+from traceaudit.correlation.inference.proposals import Proposals
+from traceaudit.correlation.inference.sampler import Chain
+from traceaudit.correlation.inference.timeline import UNCAUSED, UNDECIDED, Timeline
+from traceaudit.correlation.inference.triggering import Trigger, Triggering
+
+SUSPECT = 0.3
+"""Share of the requests, worst score first, whose calls are reconsidered while learning."""
+
+ENOUGH = 0.005
+"""Learning has converged when a round improves the log score by less than this a call."""
+
+KEPT = 3
+"""Explanations that are learned from, the latest ones: what a single one has by chance is not made a habit of."""
+
+LATE_COST = 3.0
+"""What each call after the response must gain in log score before that is believed to be a habit."""
+
+UNLIKE = 0.01
+"""What a request keeps of what its events say for it, though a call does not lie in it."""
+
+type Marginals = list[dict[int, float]]
+"""Per call the probability of each owner."""
+
+type Lying = list[dict[int, float]]
+"""Per call how probable it is that it lies in each of some requests (:mod:`.nesting`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clues:
+    """What is known of a window before anything is learned of the service as a whole."""
+
+    timeline: Timeline
+    triggering: Triggering
+    triggers: list[tuple[list[Trigger], float]]
+    lying: Lying
+    proposals: Proposals
+
+    @classmethod
+    def of(cls, timeline: Timeline, triggering: Triggering, lying: Lying) -> Clues:
+        """Puts them together."""
+        triggers = triggering.triggers()
+        return cls(timeline, triggering, triggers, lying, Proposals(timeline, triggers, lying))
+
+    def guess(self, random: Random | None, *, by_triggers: bool) -> list[int]:
+        """The likeliest owner of each call, or, given a source of chance, one picked by how likely it is."""
+        timeline, owner = self.timeline, list[int]()
+        for call, label in enumerate(timeline.label):
+            hinted = timeline.hints.get(call, (UNDECIDED, 0.0))[0]
+            if label != UNDECIDED:
+                owner.append(label)
+            elif hinted != UNDECIDED and timeline.start[hinted] <= timeline.call_start[call]:
+                owner.append(hinted)
+            else:
+                weights = self._by_triggers(call, owner) if by_triggers else self._by_lying(call)
+                if random is not None:
+                    owner += random.choices(list(weights), list(weights.values()))
+                else:
+                    owner.append(max(weights, key=lambda who: weights[who]))
+        return owner
+
+    def _by_lying(self, call: int) -> dict[int, float]:
+        return {**self.lying[call], UNCAUSED: max(1e-9, 1.0 - sum(self.lying[call].values()))}
+
+    def _by_triggers(self, call: int, owner: Sequence[int]) -> dict[int, float]:
+        likely, idle = self.triggers[call]
+        lies = self._by_lying(call)
+        weights: defaultdict[int, float] = defaultdict(float)
+        for reference, share in likely:
+            weights[reference if reference >= 0 else owner[~reference]] += share
+        weights[UNCAUSED] += idle + 1e-12
+        return {who: weight * (lies.get(who, 0.0) + UNLIKE) for who, weight in weights.items()}
+
+
+class Witness:
+    """One belief about the service, and the explanation it leads to."""
+
+    def __init__(self, clues: Clues, behaviour: Behaviour, seed: int, *, by_triggers: bool | None = None) -> None:
+        """``by_triggers``: which of the two guesses it begins at; ``None``: the better one."""
+        self.clues = clues
+        self.timeline = clues.timeline
+        self.before = behaviour
+        self.taught = 0
+        self._worlds: list[tuple[list[Configuration], list[int]]] = []
+        self._contested: set[Pair] = set()
+        """Pairs of requests that may have each other's calls."""
+        beginnings = {way: self._begun(way, seed) for way in (True, False) if by_triggers is None or way is by_triggers}
+        self.by_triggers = max(beginnings, key=lambda way: beginnings[way].score())
+        self.chain = beginnings[self.by_triggers]
+        self.behaviour = self.chain.behaviour
+        self._exchanges = Exchanges(self.chain)
+
+    def _begun(self, by_triggers: bool, seed: int) -> Chain:
+        """A chain at one of the guesses, and what is learned from it."""
+        triggering, belief = self.clues.triggering, self.before.believing(late=bool(self.before.late))
+        belief.seed(triggering.kernels(), triggering.background)
+        chain = Chain(self.timeline, belief, self.clues.proposals, seed)
+        random = Random(seed) if seed > 1 else None  # noqa: S311 - no secret
+        chain.start(self.clues.guess(random, by_triggers=by_triggers))
+        belief.learn(self.timeline, [(chain.calls, chain.owner)])
+        chain.relearned()
+        return chain
+
+    def rounds(self, count: int) -> None:
+        """So many rounds of learning and explaining."""
+        for _ in range(count):
+            self._worlds = [*self._worlds[1 - KEPT :], (list(self.chain.calls), list(self.chain.owner))]
+            self.behaviour.learn(self.timeline, self._worlds)
+            self.chain.relearned()
+            if not self.taught:
+                for _ in range(3):
+                    self.chain.sweep(self.chain.undecided, None)
+            self.exchange(None, every=True)
+            self.exchange(None, every=False)
+            self.chain.resplit(range(len(self.timeline.requests)))
+            self.chain.repair(SUSPECT, 10)
+            self.taught += 1
+
+    def exchange(self, seen: Marginals | None, *, every: bool) -> None:
+        """Has pairs of requests exchange calls: one pair of every request, or those that were in doubt then."""
+        if every:
+            self._contested |= set(self._exchanges.among(seen))
+        else:
+            self._exchanges.among(seen, contested=sorted(self._contested))
+
+    def converge(self, most: int) -> None:
+        """Rounds until another one hardly improves the score, or the most allowed."""
+        enough = ENOUGH * len(self.timeline.calls)
+        score = self.chain.score()
+        for _ in range(most):
+            self.rounds(1)
+            before, score = score, self.chain.score()
+            if score - before < enough:
+                return
+
+    def settle(self) -> None:
+        """Learns once more, from several explanations that are about as good as each other."""
+        worlds = []
+        for _ in range(4):
+            for _ in range(2):
+                self.chain.sweep(self.chain.undecided, None)
+            self.exchange(None, every=False)
+            worlds.append((list(self.chain.calls), list(self.chain.owner)))
+        self.behaviour.learn(self.timeline, worlds)
+        self.chain.relearned()
+
+    def worth(self) -> float:
+        """The log score of the explanation, less what calls after the response cost it: they are not the rule."""
+        if not self.behaviour.late:
+            return self.chain.score()  # It has paid already.
+        end, start = self.timeline.end, self.timeline.call_start
+        late = sum(owner != UNCAUSED and end[owner] < start[call] for call, owner in enumerate(self.chain.owner))
+        return self.chain.score() - LATE_COST * late
+
+
+def adopt(chain: Chain, proposed: Sequence[int]) -> None:
+    """Takes over from another explanation every group of requests that the chain finds better explained there."""
+    other = Chain(chain.timeline, chain.behaviour, chain.proposals, 0)
+    other.start(proposed)
+    group: dict[int, int] = {}
+
+    def leader(request: int) -> int:
+        while group.setdefault(request, request) != request:
+            group[request] = group[group[request]]
+            request = group[request]
+        return request
+
+    differing: list[int] = []
+    for call, (mine, others) in enumerate(zip(chain.owner, other.owner, strict=True)):
+        if mine != others:
+            differing.append(call)
+            involved = [request for request in (mine, others) if request != UNCAUSED]
+            group[leader(involved[0])] = leader(involved[-1])
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for call in differing:
+        members[leader(max(chain.owner[call], other.owner[call]))].append(call)
+    gains: defaultdict[int, float] = defaultdict(float)
+    for request in list(group):
+        gains[leader(request)] += other.score_of(request) - chain.score_of(request)
+    owner = list(chain.owner)
+    for head, calls in members.items():
+        gain = gains[head] + other.uncaused_score(calls) - chain.uncaused_score(calls)
+        if gain > 0.0:
+            for call in calls:
+                owner[call] = other.owner[call]
+    chain.move_to(owner)
