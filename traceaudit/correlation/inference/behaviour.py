@@ -41,6 +41,9 @@ ANSWER, NOTHING = 0, 1
 MOST = 4
 """Calls of one edge are counted up to here; a loop of five looks like a loop of fifty."""
 
+BLOCK = 32
+"""So many requests in a row are in the same half: those whose calls may have been swapped do not teach each other."""
+
 LATE_COST = 5.0
 """What a call after the response costs in log score where such calls are not believed to be a habit."""
 
@@ -188,9 +191,8 @@ class Behaviour:
         if configuration and timeline.call_start[configuration[0]] < timeline.start[request]:
             return -math.inf
         history = self._history(timeline, request, configuration)
-        opinions = self.joins.score(timeline, request, configuration) + self.order.score(
-            timeline, request, configuration
-        )
+        opinions = self.joins.score(timeline, request, configuration)
+        opinions += self.order.score(timeline, request, configuration)
         if timeline.hints:
             opinions += sum(_hinted(timeline, request, call) for call in configuration)
         return self._scored(timeline, request, history) + opinions
@@ -204,7 +206,7 @@ class Behaviour:
         return self._scored(timeline, request, last) + _hinted(timeline, request, call)
 
     def _scored(self, timeline: Timeline, request: int, steps: list[Step]) -> float:
-        route, tick, half = timeline.route[request], timeline.tick_ns, self._halves[request % 2]
+        route, tick, half = timeline.route[request], timeline.tick_ns, self._halves[_half(request)]
         by_output, structure, unseen, log = half.by_output, half.structure, self._unseen, math.log
         total = 0.0
         for state, last, output, waiting, now, sources in steps:
@@ -231,12 +233,15 @@ class Behaviour:
         return math.log(self.background[edge])
 
     def learn(self, timeline: Timeline, worlds: Sequence[tuple[Sequence[Configuration], Sequence[int]]]) -> None:
-        """Learns anew from explanations of the log: each gives every request's calls and every call's owner."""
+        """Learns anew from explanations of the log, the best one first.
+
+        Each gives every request's calls and every call's owner.
+        """
         halves, weight = (_Counts(), _Counts()), 1.0 / len(worlds)
         explanations: list[tuple[int, Configuration]] = []
         for configurations, owners in worlds:
             for request, configuration in enumerate(configurations):
-                self._count(timeline, request, configuration, halves[request % 2], weight)
+                self._count(timeline, request, configuration, halves[_half(request)], weight)
                 explanations.append((request, configuration))
             for call, owner in enumerate(owners):
                 halves[0].uncaused[timeline.edge[call]] += weight * (owner == UNCAUSED)
@@ -264,7 +269,7 @@ class Behaviour:
             for step in self._history(timeline, request, tuple(sorted({*configuration, call})))
             if step[2] == 2 + timeline.edge[call] and step[4] == timeline.call_start[call]
         ]
-        kernels = self._halves[request % 2].kernels
+        kernels = self._halves[_half(request)].kernels
         best: tuple[float, float, list[float]] | None = None
         for source, time in steps[-1][5] if steps else ():
             weight, density = kernels.get((timeline.route[request], source, steps[-1][2]), self._unseen)
@@ -280,7 +285,7 @@ class Behaviour:
     def _count(
         self, timeline: Timeline, request: int, configuration: Configuration, counts: _Counts, amount: float
     ) -> None:
-        route, tick, kernels = timeline.route[request], timeline.tick_ns, self._halves[request % 2].kernels
+        route, tick, kernels = timeline.route[request], timeline.tick_ns, self._halves[_half(request)].kernels
         for state, last, output, waiting, now, sources in self._history(timeline, request, configuration):
             for table, row in ((counts.after_state, (route, state)), (counts.after_output, (route, last))):
                 cells = table[row]
@@ -361,6 +366,11 @@ class Behaviour:
                 self._contents.append(content)
             self._moves[state, edge] = found
         return found
+
+
+def _half(request: int) -> int:
+    """Which half of the requests one is in."""
+    return request // BLOCK % 2
 
 
 def _hinted(timeline: Timeline, request: int, call: int) -> float:

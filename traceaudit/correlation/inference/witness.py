@@ -121,7 +121,7 @@ class Witness:
     def rounds(self, count: int) -> None:
         """So many rounds of learning and explaining."""
         for _ in range(count):
-            self._worlds = [*self._worlds[1 - KEPT :], (list(self.chain.calls), list(self.chain.owner))]
+            self._worlds = [(list(self.chain.calls), list(self.chain.owner)), *self._worlds[: KEPT - 1]]
             self.behaviour.learn(self.timeline, self._worlds)
             self.chain.relearned()
             if not self.taught:
