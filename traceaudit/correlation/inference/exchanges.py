@@ -3,7 +3,8 @@
 Theory of operation. Requests that overlap and make the same calls can share these out in a few ways, sixteen if each
 makes four; a chain that moves one call at a time has to pass through worse ways to get from one good one to another,
 and seldom does. So all are scored, and one is picked by its weight (a Gibbs step on a block). The pairs that are asked
-depend on times alone, and each keeps its number of calls of every edge, so that the ways are the same from each other.
+depend on times alone, and so do the calls that change hands (those that either may have); each keeps its number of
+calls of every edge, so that the ways are the same from each other.
 """
 
 from __future__ import annotations
@@ -86,10 +87,11 @@ class Exchanges:
 
     def _all_ways(self, first: int, second: int, held: Configuration, others: Configuration) -> _Ways:
         edge, label = self._chain.timeline.edge, self._chain.timeline.label
+        may_have = self._chain.proposals.may_have
         by_edge: dict[int, tuple[list[int], list[int]]] = {}
         for side, calls in enumerate((held, others)):
             for call in calls:
-                if label[call] == UNDECIDED:
+                if label[call] == UNDECIDED and may_have(first, call) and may_have(second, call):
                     by_edge.setdefault(edge[call], ([], []))[side].append(call)
         shared = [pair for pair in by_edge.values() if pair[0] and pair[1]]
         if not shared or math.prod(math.comb(len(one) + len(two), len(one)) for one, two in shared) > MOST_WAYS:

@@ -51,6 +51,8 @@ class Proposals:
             self.events.append([reference for reference, _ in best] + [None])
             self.weights.append([math.sqrt(weight) + share for _, weight in best] + [math.sqrt(idle) + share])
             self.cumulative.append(list(accumulate(self.weights[-1])))
+        self._lying = lying
+        self._timeline = timeline
         self.neighbours = _neighbours(timeline)
         self.following = _following(triggers)
         self.beside = _beside(timeline)
@@ -63,6 +65,10 @@ class Proposals:
                     and (not self.started[reference] or self.started[reference][-1] != call)
                 ):
                     self.started[reference].append(call)
+
+    def may_have(self, request: int, call: int) -> bool:
+        """Whether it is worth asking if a request made a call: it lies in it not too badly, or came after it."""
+        return request in self._lying[call] or self._timeline.end[request] < self._timeline.call_start[call]
 
 
 def _beside(timeline: Timeline) -> list[tuple[int, ...]]:
