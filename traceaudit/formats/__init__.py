@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from operator import itemgetter
 from types import MappingProxyType
 
 from traceaudit.formats import (
@@ -101,14 +100,14 @@ _RENDER: Mapping[Format, Callable[[Context], list[tuple[str, str]]]] = {
 }
 
 
-_MOST_SPELLINGS = 4096
-"""Spellings that are kept in mind; a longer list is somebody's who makes names up."""
+_MOST_LISTS = 1024
+"""Lists of names that are kept in mind; a longer list is somebody's who makes names up."""
 
 _READINGS = 4096
 """Readings that are kept in mind: a call that carries what its request brought needs no second one."""
 
 _LONG = 2048
-"""Characters from which on a reading is not kept."""
+"""Characters of names, and of values, from which on they are not kept."""
 
 
 def read(headers: Sequence[tuple[str, str]]) -> Mapping[Format, Context | Malformed]:
@@ -118,47 +117,51 @@ def read(headers: Sequence[tuple[str, str]]) -> Mapping[Format, Context | Malfor
     `tracestate` is in the ``tracestate`` of a context that is valid without it. Equal fields may have the same answer,
     which is not to be changed.
     """
-    lines = [(name, value) for sent, value in headers if (name := _NAME[sent])]
-    lines.sort(key=itemgetter(0))  # Lines of one name keep their order; that of names says nothing.
-    fields = tuple(lines)
-    return _kept(fields) if sum([len(value) for _, value in lines]) <= _LONG else _read(fields)
+    names, places = _OURS[tuple([name for name, _ in headers])]
+    values = tuple([headers[place][1] for place in places])
+    return _kept(names, values) if sum(map(len, values)) <= _LONG else _read(names, values)
 
 
-class _Names(dict[str, str]):
-    """Names as they were sent, and what they are called here; empty: nothing of ours. Services use the same few dozen.
+type _Ours = tuple[tuple[str, ...], tuple[int, ...]]
+"""Which of a list of names are looked at, in lower case, and their places in the list."""
 
-    A dictionary that fills itself, since every header of every request is looked up.
+
+class _Lists(dict[tuple[str, ...], "_Ours"]):
+    """Lists of names as they were sent, and what is looked at of them. Services use the same few dozen.
+
+    A dictionary that fills itself, since the headers of every request are looked up.
     """
 
-    def __missing__(self, sent: str) -> str:
-        lower = sent.lower()
-        name = lower if lower in _NAMES else ""
-        if len(self) < _MOST_SPELLINGS and len(sent) <= _LONG:
-            self[sent] = name
-        return name
+    def __missing__(self, sent: tuple[str, ...]) -> _Ours:
+        found = [(lower, place) for place, name in enumerate(sent) if (lower := name.lower()) in _NAMES]
+        found.sort()  # Lines of one name keep their order; that of names says nothing.
+        ours = tuple([name for name, _ in found]), tuple([place for _, place in found])
+        if len(self) < _MOST_LISTS and sum(map(len, sent)) <= _LONG:
+            self[sent] = ours
+        return ours
 
 
-_NAME = _Names()
+_OURS = _Lists()
 
 
-def _read(fields: tuple[tuple[str, str], ...]) -> dict[Format, Context | Malformed]:
+def _read(names: tuple[str, ...], values: tuple[str, ...]) -> dict[Format, Context | Malformed]:
     lines: dict[str, list[str]] = {}
-    for name, value in fields:
+    for name, value in zip(names, values, strict=True):
         if name in lines:
             lines[name].append(value)
         else:
             lines[name] = [value]
     found: dict[Format, Context | Malformed] = {}
-    for name, values in lines.items():
+    for name, sent in lines.items():
         if (one := _ONE_HEADER.get(name)) is not None:
-            found[one[0]] = one[1](values)
+            found[one[0]] = one[1](sent)
         elif (several := _SEVERAL_HEADERS.get(name)) is not None:
             if several[0] not in found:
                 found[several[0]] = several[1](lines)
         elif name == traceparent.HEADER:
             # "If a tracestate header is received without an accompanying traceparent header, it is invalid and MUST be
             # discarded." https://www.w3.org/TR/trace-context-2/#no-traceparent-received
-            found[Format.TRACEPARENT] = traceparent.parse(values, lines.get(tracestate.HEADER, ()))
+            found[Format.TRACEPARENT] = traceparent.parse(sent, lines.get(tracestate.HEADER, ()))
     return found
 
 
