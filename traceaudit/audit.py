@@ -227,13 +227,14 @@ class Audit:
         return Verdict(outbound.id, [], [], None, [])
 
     def _echoed(self, outbound: Exchange, key: str, route: str, echo: Echo) -> Verdict:
-        """The verdict on a call that carries what its request brought: what the long way would come to."""
+        """The verdict on a call that goes on with what its request brought: what the long way would come to."""
         inbound = echo.inbound
         self._activity.uncaused.count_identified(key)
         self._activity.learn(key, inbound, SURVIVED)
         edge = self.findings.edge(inbound.route, outbound.authority, route)
         self.linked += 1
-        self._copied += echo.copied
+        self._copied += echo.copied is True
+        self._continued += echo.copied is False
         self._values.check(outbound, inbound, self._activity.candidates)
         self._values.made(outbound, inbound.id, SURVIVED)
         if self._second is not None:

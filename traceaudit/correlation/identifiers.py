@@ -119,17 +119,27 @@ class Identifiers:
             self._requests.move_to_end(inbound.id)
 
     def sole(self, sent: Contexts) -> Inbound | None:
-        """The request that brought exactly what a call sends, where every identifier in it is that request's alone;
-        ``None``: there is none, or that cannot be seen so quickly.
+        """The request that brought what a call sends, every identifier of it being that request's alone; ``None``:
+        there is none, or that cannot be seen so quickly. Whether the call sends all of it is not looked at.
         """
         inbound = self._by_contexts.get(id(sent))
-        if inbound is None or inbound.contexts is not sent or not inbound.keys:
+        if inbound is None or inbound.contexts is not sent:
+            inbound = self._first_named(sent)
+        if inbound is None or not inbound.keys:
             return None
         carriers = self._carriers
         for key in inbound.keys:
             if len(carriers.get(key, ())) != 1:
                 return None
         return inbound
+
+    def _first_named(self, sent: Contexts) -> Inbound | None:
+        """The only request that brought the first identifier of a call."""
+        for format_, context in sent.items():
+            if format_ in _COMPARED and isinstance(context, Context) and context.trace_id is not None:
+                carriers = self._carriers.get(_key(format_, context.trace_id), {})
+                return next(iter(carriers.values())) if len(carriers) == 1 else None
+        return None
 
     def forgot(self, sent: Contexts) -> bool:
         """Whether a call may carry an identifier of a request that is not remembered: then nothing can be said of it.
