@@ -158,7 +158,10 @@ def test_a_call_with_span_ids_of_its_own_goes_the_short_way_too_and_one_that_los
     identifiers.add(Inbound(inbound("i1", headers=brought), read(brought), "GET /"))
     echo = echo_of(read(continued(brought, "tra b3")), identifiers, activity)
     assert echo is not None
-    assert [each.judgement.outcome for each in echo.outcomes()] == [Outcome.CONTINUED, Outcome.CONTINUED]
+    assert [each.outcome for alike in echo.outcomes() for each in alike.judgements] == [
+        Outcome.CONTINUED,
+        Outcome.CONTINUED,
+    ]
     assert echo.copied is False
     assert echo_of(read(brought[:1]), identifiers, activity) is None
     assert echo_of(read([brought[0], ("b3", f"{TRACE}-{OWN}-0")]), identifiers, activity) is None

@@ -16,7 +16,7 @@ from traceaudit.correlation.correlator import SURVIVED
 from traceaudit.exchange import Link, Method, Outcome
 from traceaudit.formats import Context, Format, Malformed
 from traceaudit.outcomes import TRACE_HEADERS, Contexts, Judgement
-from traceaudit.verdicts import FormatOutcome
+from traceaudit.verdicts import Outcomes
 
 _SHARE, _REST = round(SURVIVED, 6), round(1 - SURVIVED, 6)
 
@@ -52,10 +52,9 @@ class Echo:
             Link(outbound_id, None, said.method, _REST, 2),
         ]
 
-    def outcomes(self) -> list[FormatOutcome]:
+    def outcomes(self) -> list[Outcomes]:
         """That every format went on."""
-        id_ = self.inbound.id
-        return [FormatOutcome(judgement, id_, _SHARE) for judgement in self._said.judgements]
+        return [Outcomes(self._said.judgements, self.inbound.id, _SHARE)]
 
 
 def echo_of(sent: Contexts, identifiers: Identifiers, activity: Activity) -> Echo | None:

@@ -17,10 +17,10 @@ APART = frozenset({Format.REQUEST_ID, Format.BAGGAGE})
 
 
 @dataclass(slots=True)
-class FormatOutcome:
-    """What became of one format on a call: the likeliest outcome, its share, and the cause it is judged against."""
+class Outcomes:
+    """What became of formats on a call: the likeliest outcomes, their share, and the cause they are judged against."""
 
-    judgement: Judgement
+    judgements: tuple[Judgement, ...]
     inbound_id: str | None
     probability: float
 
@@ -31,7 +31,7 @@ class Verdict:
 
     outbound_id: str
     links: list[Link]
-    outcomes: list[FormatOutcome]
+    outcomes: list[Outcomes]
     edge: Edge | None
     accusations: list[tuple[Finding, Accusation]]
 
@@ -69,20 +69,19 @@ def went_on(call: Call) -> bool:
     return True
 
 
-def outcomes(calls: list[tuple[Call, float]]) -> list[FormatOutcome]:
+def outcomes(calls: list[tuple[Call, float]]) -> list[Outcomes]:
     """Per format the outcome that the candidates' shares favour."""
     if len(calls) == 1:
         ((call, probability),) = calls
-        share = round(probability, 6)
-        return [FormatOutcome(judgement, call.inbound.id, share) for judgement in call.judgements.values()]
+        return [Outcomes(tuple(call.judgements.values()), call.inbound.id, round(probability, 6))]
     shares: dict[Format, dict[Outcome, float]] = {}
     for call, probability in calls:
         for format_, judgement in call.judgements.items():
             by_outcome = shares.setdefault(format_, {})
             by_outcome[judgement.outcome] = by_outcome.get(judgement.outcome, 0.0) + probability
-    found: list[FormatOutcome] = []
+    found: list[Outcomes] = []
     for format_, by_outcome in shares.items():
         best = max(by_outcome, key=lambda outcome: by_outcome[outcome])
         call = next(call for call, _ in calls if (judged := call.judgements.get(format_)) and judged.outcome is best)
-        found.append(FormatOutcome(call.judgements[format_], call.inbound.id, round(by_outcome[best], 6)))
+        found.append(Outcomes((call.judgements[format_],), call.inbound.id, round(by_outcome[best], 6)))
     return found

@@ -424,22 +424,17 @@ class AuditWriter:
                 values += (link.outbound_id, link.inbound_id, link.method._value_, link.probability, link.rank, said)
             links.add(values, len(kept))
             edge_id = edge_ids[verdict.edge.id] if verdict.edge else None
-            values = []
-            for each in verdict.outcomes:
-                judged = each.judgement
-                values += (
-                    verdict.outbound_id,
-                    self._kept(each.inbound_id),
-                    judged.format._value_,
-                    judged.outcome._value_,
-                    each.probability,
-                    judged.detail or None,
-                    edge_id,
-                )
-            outcomes.add(values, len(verdict.outcomes))
+            values, number = [], 0
+            for alike in verdict.outcomes:
+                id_, probability = self._kept(alike.inbound_id), alike.probability
+                for each in alike.judgements:
+                    format_, outcome = each.format._value_, each.outcome._value_
+                    values += (verdict.outbound_id, id_, format_, outcome, probability, each.detail or None, edge_id)
+                number += len(alike.judgements)
+            outcomes.add(values, number)
             occurrences += [
-                (finding_ids[finding.id], each.outbound_id, self._kept(each.inbound_id), each.probability)
-                for finding, each in verdict.accusations
+                (finding_ids[finding.id], said.outbound_id, self._kept(said.inbound_id), said.probability)
+                for finding, said in verdict.accusations
             ]
         former: list[Row] = [(id_,) for id_ in self._revised]
         self._many("delete from links where outbound_id = ?", former)
