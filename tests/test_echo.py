@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import MS, START_NS, inbound, outbound, span_id, trace_headers
-from traceaudit.audit import Audit, AuditSettings, Verdict
+from traceaudit.audit import Audit, AuditSettings
 from traceaudit.capture.replay import in_order, moments_of
 from traceaudit.correlation import Activity, Identifiers, Inbound
 from traceaudit.echo import echo_of
@@ -63,15 +63,16 @@ def continued(headers: list[Header], spans: str) -> list[Header]:
     return [(name, _SPANS.sub(OWN, value) if name.lower()[:3] in spans else value) for name, value in headers]
 
 
-def audited(exchanges: list[Exchange], *, short: bool, infer: bool) -> tuple[list[Verdict | None], object]:
+def audited(exchanges: list[Exchange], *, short: bool, infer: bool) -> tuple[list[object], object]:
     """The verdicts, and what was learned."""
     audit = Audit(AuditSettings(infer=infer))
     if not short:
         audit._identifiers = _Shortsighted()
-    verdicts: list[Verdict | None] = []
+    verdicts: list[object] = []
     for each, begins in moments_of(exchanges):
         if begins:
-            verdicts.append(audit.begin(each))
+            said = audit.begin(each)
+            verdicts.append(said and (said.outbound_id, said.links, said.outcomes, said.edge, said.accusations))
         else:
             audit.end(each)
     audit.settle(START_NS + 60_000 * MS)
@@ -158,7 +159,7 @@ def test_a_call_with_span_ids_of_its_own_goes_the_short_way_too_and_one_that_los
     identifiers.add(Inbound(inbound("i1", headers=brought), read(brought), "GET /"))
     echo = echo_of(read(continued(brought, "tra b3")), identifiers, activity)
     assert echo is not None
-    assert [each.outcome for alike in echo.outcomes() for each in alike.judgements] == [
+    assert [each.outcome for each in echo.alike.judgements] == [
         Outcome.CONTINUED,
         Outcome.CONTINUED,
     ]

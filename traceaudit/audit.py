@@ -37,7 +37,7 @@ from traceaudit.outcomes import Contexts, judge
 from traceaudit.routes import Routes, route_of
 from traceaudit.rules import RULES, Call, Rule
 from traceaudit.second_look import Held, Look, SecondLook
-from traceaudit.verdicts import Revision, Verdict, outcomes, went_on
+from traceaudit.verdicts import Decided, Echoed, Revision, Verdict, outcomes, went_on
 from traceaudit.weighing import edge_key, settle
 
 __all__ = ["DEFAULT_REQUIRE", "Audit", "AuditSettings", "Revision", "Verdict", "went_on"]
@@ -224,7 +224,7 @@ class Audit:
         """What is said of a call of which nothing is known: nothing, and it is accused of nothing."""
         if self._second is not None:
             self._second.call(TimedCall(outbound.id, key, outbound.started_ns, None, None), None)
-        return Verdict(outbound.id, [], [], None, [])
+        return Verdict(outbound.id, Decided([], []), None, [])
 
     def _echoed(self, outbound: Exchange, key: str, route: str, echo: Echo) -> Verdict:
         """The verdict on a call that goes on with what its request brought: what the long way would come to."""
@@ -240,7 +240,7 @@ class Audit:
         if self._second is not None:
             self._second.call(TimedCall(outbound.id, key, outbound.started_ns, None, (inbound.id,)), None)
             self._keep()
-        return Verdict(outbound.id, echo.links(outbound.id), echo.outcomes(), edge, [])
+        return Verdict(outbound.id, Echoed(outbound.id, inbound.id, echo.alike), edge, [])
 
     def _tell_values(self, outbound: Exchange, attribution: Attribution) -> None:
         """Where an identifier has told the cause, a distinctive value should have told the same."""
@@ -266,13 +266,13 @@ class Audit:
         links = attribution.links(outbound.id)
         chosen = links[0]
         if chosen.inbound_id is None:
-            return Verdict(outbound.id, links, [], None, [])
+            return Verdict(outbound.id, Decided(links, []), None, [])
         likely = [cause.inbound for cause in attribution.causes if cause.probability >= 0.05 * chosen.probability]
         routes = sorted({self._inbound_now(inbound.route) for inbound in likely if inbound is not None})
         edge = self.findings.edge(SEVERAL.join(routes), outbound.authority, route)
         accused = accusations(self._settings.rules, calls, attribution, frozen=frozen, former=former)
         made = [(self.findings.add(edge, each, open_=open_), each) for each in accused]
-        return Verdict(outbound.id, links, outcomes(calls), edge, made)
+        return Verdict(outbound.id, Decided(links, outcomes(calls)), edge, made)
 
     # --- once more ----------------------------------------------------------------------------------------------------
 

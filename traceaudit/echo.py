@@ -13,48 +13,23 @@ from functools import lru_cache
 
 from traceaudit.correlation import Activity, Identifiers, Inbound
 from traceaudit.correlation.correlator import SURVIVED
-from traceaudit.exchange import Link, Method, Outcome
+from traceaudit.exchange import Method, Outcome
 from traceaudit.formats import Context, Format, Malformed
 from traceaudit.outcomes import TRACE_HEADERS, Contexts, Judgement
-from traceaudit.verdicts import Outcomes
+from traceaudit.verdicts import Alike
 
 _SHARE, _REST = round(SURVIVED, 6), round(1 - SURVIVED, 6)
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What is said of every call of which the same becomes of the same formats."""
-
-    judgements: tuple[Judgement, ...]
-    method: Method
-    evidence: dict[str, object]
-    copied: bool | None
-    """Whether such a call has the span id of its request, or one of its own; ``None``: it has none."""
-
-
 @dataclass(slots=True)
 class Echo:
-    """A call that goes on with what one request brought."""
+    """A call that goes on with what one request brought. ``copied``: whether it has the request's span id, or one of
+    its own; ``None``: it has none.
+    """
 
     inbound: Inbound
-    _said: _Said
-
-    @property
-    def copied(self) -> bool | None:
-        """Whether it has the request's span id, or one of its own; ``None``: it has none."""
-        return self._said.copied
-
-    def links(self, outbound_id: str) -> list[Link]:
-        """The request, and what little is left for nothing."""
-        said = self._said
-        return [
-            Link(outbound_id, self.inbound.id, said.method, _SHARE, 1, said.evidence),
-            Link(outbound_id, None, said.method, _REST, 2),
-        ]
-
-    def outcomes(self) -> list[Outcomes]:
-        """That every format went on."""
-        return [Outcomes(self._said.judgements, self.inbound.id, _SHARE)]
+    alike: Alike
+    copied: bool | None
 
 
 def echo_of(sent: Contexts, identifiers: Identifiers, activity: Activity) -> Echo | None:
@@ -76,7 +51,7 @@ def echo_of(sent: Contexts, identifiers: Identifiers, activity: Activity) -> Ech
         if outcome is None:
             return None
         outcomes.append((format_, outcome))
-    return Echo(inbound, _said(tuple(outcomes)))
+    return Echo(inbound, *_said(tuple(outcomes)))
 
 
 def _outcome(was: Context, now: Context) -> Outcome | None:
@@ -105,7 +80,8 @@ def _goes_on(was: Context, now: Context) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _said(outcomes: tuple[tuple[Format, Outcome], ...]) -> _Said:
+def _said(outcomes: tuple[tuple[Format, Outcome], ...]) -> tuple[Alike, bool | None]:
+    """What is said of a call of which this became, and whether it has the span id of its request."""
     of = dict(outcomes)
     judgements = tuple(Judgement(format_, of[format_]) for format_ in Format if format_ in of)
     named = [format_.value for format_ in of if format_ is not Format.BAGGAGE]
@@ -113,4 +89,4 @@ def _said(outcomes: tuple[tuple[Format, Outcome], ...]) -> _Said:
     # Every one of these has a span id; the first tells what the service does with them.
     spans = [of[format_] for format_ in TRACE_HEADERS if format_ in of]
     copied = spans[0] is Outcome.FORWARDED if spans else None
-    return _Said(judgements, method, {"formats": named, "carried_by": 1}, copied)
+    return Alike(judgements, method, {"formats": named, "carried_by": 1}, _SHARE, _REST), copied

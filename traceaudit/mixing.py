@@ -29,7 +29,7 @@ from traceaudit.formats import Context, read
 from traceaudit.judging import accusations
 from traceaudit.outcomes import judge
 from traceaudit.rules import Call, tp021_context_leaked
-from traceaudit.verdicts import Revision, Verdict, outcomes
+from traceaudit.verdicts import Decided, Revision, Verdict, outcomes
 
 BY_CHANCE = 0.5
 """The probability, high enough, that what saves calls and what adds some keep the sum in rounds of one size."""
@@ -249,4 +249,5 @@ def revision(audit: Audit, each: Mixed, outbound: Exchange, cause: Exchange, own
     if not accused:
         return None
     made = [(audit.findings.add(edge, one), one) for one in accused]
-    return Revision(Verdict(outbound.id, attribution.links(outbound.id), outcomes(calls), edge, made), [], [])
+    decided = Decided(attribution.links(outbound.id), outcomes(calls))
+    return Revision(Verdict(outbound.id, decided, edge, made), [], [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from traceaudit.exchange import Link, Outcome
+from traceaudit.exchange import Link, Method, Outcome
 from traceaudit.findings import Accusation, Edge, Finding
 from traceaudit.formats import Context, Format, Malformed
 from traceaudit.outcomes import TRACE_HEADERS, Judgement
@@ -26,14 +26,66 @@ class Outcomes:
 
 
 @dataclass(slots=True)
+class Decided:
+    """What caused a call, and what became of its formats."""
+
+    links: list[Link]
+    outcomes: list[Outcomes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alike:
+    """What is said of every call that is like this one but for the request that caused it."""
+
+    judgements: tuple[Judgement, ...]
+    method: Method
+    evidence: dict[str, object]
+    share: float
+    """The probability that the request caused it; what is left, that nothing did, is ``rest``."""
+    rest: float
+
+
+@dataclass(slots=True)
+class Echoed:
+    """The same of a call that is like many others, whose links and outcomes are seldom asked for one by one."""
+
+    outbound_id: str
+    inbound_id: str
+    alike: Alike
+
+    @property
+    def links(self) -> list[Link]:
+        """The request, and what little is left for nothing."""
+        said = self.alike
+        return [
+            Link(self.outbound_id, self.inbound_id, said.method, said.share, 1, said.evidence),
+            Link(self.outbound_id, None, said.method, said.rest, 2),
+        ]
+
+    @property
+    def outcomes(self) -> list[Outcomes]:
+        """That every format went on."""
+        return [Outcomes(self.alike.judgements, self.inbound_id, self.alike.share)]
+
+
+@dataclass(slots=True)
 class Verdict:
     """All that was decided of one outbound call. ``edge`` is ``None`` when nothing is likely to have caused it."""
 
     outbound_id: str
-    links: list[Link]
-    outcomes: list[Outcomes]
+    decided: Decided | Echoed
     edge: Edge | None
     accusations: list[tuple[Finding, Accusation]]
+
+    @property
+    def links(self) -> list[Link]:
+        """The candidate causes, the chosen one first."""
+        return self.decided.links
+
+    @property
+    def outcomes(self) -> list[Outcomes]:
+        """What became of each format."""
+        return self.decided.outcomes
 
 
 @dataclass(slots=True)

@@ -6,10 +6,12 @@ with a row for each, which takes SQLite half the time that single rows take.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from traceaudit.exchange import Header
+from traceaudit.verdicts import Alike, Echoed
 
 _MOST = 32
 """Rows that go in together; Python keeps 128 statements at hand."""
@@ -46,6 +48,36 @@ class Rows:
 @lru_cache(maxsize=256)
 def _statement(table: str, row: str, number: int) -> str:
     return f"insert into {table} values {', '.join([row] * number)}"  # noqa: S608  (our own words)
+
+
+class EchoedRows:
+    """Rows of links and of outcomes that wait to be written, of calls that are alike but for their requests.
+
+    All but the ids is written into the statements, so that there is little to hand over for each.
+    """
+
+    def __init__(self) -> None:
+        self._together: dict[Alike, tuple[str, list[Row], list[Row]]] = {}
+
+    def add(self, call: Echoed, edge_id: int | None) -> None:
+        """Takes one such call."""
+        said = call.alike
+        if (kept := self._together.get(said)) is None:
+            kept = self._together[said] = json.dumps(said.evidence), [], []
+        evidence, links, outcomes = kept
+        links.append((call.outbound_id, call.inbound_id, said.share, said.rest, evidence))
+        outcomes.append((call.outbound_id, call.inbound_id, said.share, edge_id))
+
+    def statements(self) -> Iterator[tuple[str, list[Row]]]:
+        """What is to be executed, and with which values."""
+        for said, (_, links, outcomes) in self._together.items():
+            method = said.method.value
+            rows = f"(?1, ?2, '{method}', ?3, 1, ?5), (?1, null, '{method}', ?4, 2, null)"
+            yield f"insert into links values {rows}", links  # noqa: S608  (our own words)
+            rows = ", ".join(
+                f"(?1, ?2, '{each.format.value}', '{each.outcome.value}', ?3, null, ?4)" for each in said.judgements
+            )
+            yield f"insert into outcomes values {rows}", outcomes  # noqa: S608  (our own words)
 
 
 class HeaderRows:

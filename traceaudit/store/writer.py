@@ -27,8 +27,8 @@ from traceaudit.exchange import Direction, Exchange
 from traceaudit.findings import Finding
 from traceaudit.routes import route_of
 from traceaudit.store.connecting import BUSY_TIMEOUT_MS, complete, connect, make_indices, without_indices
-from traceaudit.store.rows import HeaderRows, Row, Rows
-from traceaudit.verdicts import Revision, Verdict
+from traceaudit.store.rows import EchoedRows, HeaderRows, Row, Rows
+from traceaudit.verdicts import Echoed, Revision, Verdict
 
 SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key")
 """Headers whose values never reach the disk; DESIGN 7."""
@@ -414,16 +414,19 @@ class AuditWriter:
         return int(self._db.execute(f"select coalesce(max(id), 0) + 1 from {table}").fetchone()[0])  # noqa: S608  (ours)
 
     def _write_verdicts(self, edge_ids: dict[int, int], finding_ids: dict[int, int]) -> None:
-        links, outcomes = Rows("links", 6), Rows("outcomes", 7)
+        links, outcomes, echoed = Rows("links", 6), Rows("outcomes", 7), EchoedRows()
         occurrences: list[Row] = []
         for verdict in self._verdicts.values():
+            edge_id = edge_ids[verdict.edge.id] if verdict.edge else None
+            if isinstance(verdict.decided, Echoed) and not self._lost:
+                echoed.add(verdict.decided, edge_id)
+                continue
             kept = [link for link in verdict.links if link.inbound_id not in self._lost]  # Null would say: nothing.
             values: list[object] = []
             for link in kept:
                 said = self._said_of(link.evidence) if link.evidence else None
                 values += (link.outbound_id, link.inbound_id, link.method._value_, link.probability, link.rank, said)
             links.add(values, len(kept))
-            edge_id = edge_ids[verdict.edge.id] if verdict.edge else None
             values, number = [], 0
             for alike in verdict.outcomes:
                 id_, probability = self._kept(alike.inbound_id), alike.probability
@@ -446,7 +449,7 @@ class AuditWriter:
             if each in finding_ids
         ]
         self._many("delete from finding_occurrences where finding_id = ? and outbound_id = ?", pairs)
-        for sql, rows in (*links.statements(), *outcomes.statements()):
+        for sql, rows in (*links.statements(), *outcomes.statements(), *echoed.statements()):
             self._many(sql, rows)
         self._many(_INSERT_OCCURRENCE, occurrences)
         self._evidence.clear()
