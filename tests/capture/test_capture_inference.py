@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import PIPE
+
+import pytest
 
 from tests.second_looks import (
     FINDINGS,
@@ -24,6 +29,7 @@ from tests.second_looks import (
 from traceaudit.audit import Audit, AuditSettings
 from traceaudit.capture import inference
 from traceaudit.capture.elsewhere import Elsewhere
+from traceaudit.capture.inference import LENGTH, packed_window
 from traceaudit.capture.replay import moments
 from traceaudit.correlation.records import Call, Request
 from traceaudit.correlation.windows import Window
@@ -194,3 +200,23 @@ def test_windows_and_answers_survive_the_way_to_the_process_and_back() -> None:
     first = inference.unpacked_answers(packed[inference.LENGTH.size :][:length])
     assert first.keys() == window.asked
     assert all(candidates[0].inbound_id == f"i{id_[1:]}" for id_, candidates in first.items())
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="sessions have a value of their own on Linux")
+def test_the_process_lets_every_other_session_go_first() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "traceaudit.capture.inference"], stdin=PIPE, stdout=PIPE, start_new_session=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        window = packed_window(Window((), (), frozenset()))
+        process.stdin.write(window)
+        process.stdin.flush()
+        process.stdout.read(LENGTH.size)  # it is at work
+
+        autogroup = Path(f"/proc/{process.pid}/autogroup").read_text(encoding="ascii")
+        nice = os.getpriority(os.PRIO_PROCESS, process.pid)
+        process.stdin.close()
+
+    assert (nice, autogroup.strip().partition(" ")[2]) == (19, "nice 19")
