@@ -7,8 +7,9 @@ has answered, that nothing more comes. Two things are learned per inbound route:
   out, and whether calls are still unanswered. Optional calls, repeats, fan-out, caches and late calls are all rows
   of this one table. Rare states lean on what follows the last output in general.
 - *timing*: the gap before the output. Which event the service was reacting to is not known, so the density of an
-  output's time is a mixture over the events it may have reacted to: the request's start, the last sibling's start,
-  the last end of a call per edge, the response. Expectation maximisation finds the weights.
+  output's time is a mixture over the events it may have reacted to: the request's start, the last sibling's start, the
+  last end of a call per edge, the response, a place in a pool that became free. Expectation maximisation finds the
+  weights.
 
 A request's score is the log density of all its outputs (per nanosecond each). A call that nothing caused scores the log
 of its edge's background rate in the same unit, so all explanations of a log can be compared.
@@ -29,10 +30,11 @@ from traceaudit.correlation.inference.joins import Joins
 from traceaudit.correlation.inference.order import Order
 from traceaudit.correlation.inference.timeline import NEVER, UNCAUSED, Timeline, Vocabulary
 
-JOINED, START, REPLIED = -1, 0, 1
+FREED, JOINED, START, REPLIED = -2, -1, 0, 1
 """Sources, what an output may react to: these, then 2 + 2·edge (a call began) and 3 + 2·edge (a call ended).
 
-``JOINED`` is the end of the last of several calls, when none is left running.
+``JOINED`` is the end of the last of several calls, when none is left running; ``FREED`` that of any call on the edge,
+whoever made it, where a place in a pool of connections may have been waited for.
 """
 
 ANSWER, NOTHING = 0, 1
@@ -317,7 +319,7 @@ class Behaviour:
     def _history(self, timeline: Timeline, request: int, configuration: Configuration) -> list[Step]:
         """The request's outputs in the order they came."""
         start, end = timeline.start[request], timeline.end[request]
-        call_start, call_end, edges = timeline.call_start, timeline.call_end, timeline.edge
+        call_start, call_end, edges, freed = timeline.call_start, timeline.call_end, timeline.edge, timeline.freed
         outputs = [(call_start[call], call) for call in configuration]
         if end < NEVER:
             outputs.insert(sum(now <= end for now, _ in outputs), (end, -1))
@@ -346,7 +348,9 @@ class Behaviour:
                 continue
             if replied:
                 sources.append((REPLIED, end))
-            edge = edges[call]
+            edge, place = edges[call], freed[call]
+            if place is not None and place > max(time for _, time in sources):
+                sources.append((FREED, place))
             steps.append((state, last, 2 + edge, bool(running), now, sources))
             began, last, state = (2 + 2 * edge, now), 2 + edge, self._next(state, edge)
             running.append(call)

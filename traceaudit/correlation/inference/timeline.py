@@ -25,6 +25,9 @@ UNCAUSED = -1
 UNDECIDED = -2
 """The label of a call that the engine is asked about."""
 
+SEVERAL = 2
+"""So many calls at once are the least that a limit is recognised by."""
+
 type Stimulus = tuple[int, int, int]
 """What a call may react to: source code (:class:`Vocabulary`), gap in ns, reference (request, or ``~call``)."""
 
@@ -70,6 +73,10 @@ class Timeline:
             if call.hint is not None and call.hint[0] in numbers
         }
         """Calls for which something else than time speaks: the request, and with which log odds."""
+        self.freed = self._freed()
+        """Per call when the place was freed that it may have waited for: the last end of a call on its edge, where as
+        many ran then as ever do. ``None``: it can have waited for none.
+        """
         self.turn = _turns(self.route)
         self.call_turn = _turns(self.edge)
         self.tick_ns = float(max(1000, self._resolution()))
@@ -97,6 +104,31 @@ class Timeline:
                     position += 1
             busy_until = max(busy_until, end)
         return [(count + 2.0) / max(idle_ns, 1) for count in counts]
+
+    def _freed(self) -> list[int | None]:
+        found: list[int | None] = [None] * len(self.calls)
+        for edge in set(self.edge):
+            calls = [call for call, each in enumerate(self.edge) if each == edge]
+            events = [(self.call_start[call], 1, call) for call in calls]
+            # A call that ends in the tick in which it started has not made place for itself.
+            events += [
+                (end, 0 if end > self.call_start[call] else 2, call)
+                for call in calls
+                if (end := self.call_end[call]) < NEVER
+            ]
+            running, most, last = 0, 0, None
+            full: list[tuple[int, int, int | None]] = []
+            for time, kind, call in sorted(events):
+                if kind != 1:
+                    running, last = running - 1, time
+                    continue
+                running += 1
+                most = max(most, running)
+                full.append((running, call, last))
+            for count, call, freed in full:
+                if count == most >= SEVERAL:
+                    found[call] = freed
+        return found
 
     def _resolution(self) -> int:
         """The clock's tick: what divides every time in the window, at most 20 ms."""
