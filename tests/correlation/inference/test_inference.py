@@ -324,3 +324,20 @@ def test_where_requests_of_several_routes_meet_in_one_call_it_is_said_how_sure_t
     assert sum(right) / len(right) >= least_right
     assert abs(sum(said) - sum(right)) / len(calls) < 0.04
     assert not [call for call, is_right, sure in zip(calls, right, said, strict=True) if sure >= 0.99 and not is_right]
+
+
+def test_where_more_requests_are_there_than_are_looked_at_it_is_not_said_that_nothing_made_a_call() -> None:
+    """Three hundred requests wait, each for seconds, and call once in that time: most callers are not the latest."""
+    random = Random(1)
+    requests, calls = [], []
+    for number in range(600):
+        arrived = number * 10 * MS
+        at = arrived + int(random.uniform(1000, 2900) * MS)
+        requests.append(Request(f"i{number:03}", "GET /", arrived, arrived + 3000 * MS))
+        calls.append(Call(f"o{number:03}", "a", at, at + 20 * MS))
+
+    answers = infer(requests, calls, QUICK)
+
+    busy = [answers[call.id] for call in calls[200:400]]
+    nothing = [each.probability for answer in busy for each in answer if each.inbound_id is None]
+    assert max(nothing) < 0.1

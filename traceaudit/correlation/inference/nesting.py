@@ -18,7 +18,7 @@ from random import Random
 
 from traceaudit.correlation.inference.gaps import BIN, BINS, bin_of, smoothed
 from traceaudit.correlation.inference.matching import Option, matched
-from traceaudit.correlation.inference.timeline import NEVER, Timeline
+from traceaudit.correlation.inference.timeline import CONSIDERED, NEVER, Timeline
 
 ROUNDS = 15
 
@@ -27,9 +27,6 @@ SAMPLE = 1200
 
 MOVES = 2
 """Random times at which each call is put to see what chance makes."""
-
-MOST = 64
-"""Requests that are considered for each call, the latest ones."""
 
 NEGLIGIBLE = 1e-4
 """Requests less probable than this are not considered any further."""
@@ -151,7 +148,8 @@ def _pairs(timeline: Timeline, calls: Iterable[tuple[int, int, int]]) -> list[li
             position += 1
         flight = [request for request in flight if ends[request] >= began]
         pairs: list[Pair] = []
-        for request in flight[-MOST:]:
+        # The oldest, too: they are about to be answered, and in a queue it is their turn.
+        for request in flight if len(flight) <= CONSIDERED else flight[: CONSIDERED // 2] + flight[-CONSIDERED // 2 :]:
             end = ends[request]
             last = OUTLASTS if ended > end or end == NEVER else bin_of(end - ended, tick)
             pairs.append((request, (routes[request], edge), bin_of(began - starts[request], tick), last))

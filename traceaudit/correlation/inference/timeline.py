@@ -25,6 +25,9 @@ UNCAUSED = -1
 UNDECIDED = -2
 """The label of a call that the engine is asked about."""
 
+CONSIDERED = 64
+"""Requests in flight that are looked at as the possible cause of a call; where there are more, it may be another."""
+
 SEVERAL = 2
 """So many calls at once are the least that a limit is recognised by."""
 
@@ -140,6 +143,10 @@ class Timeline:
         """How many requests are being served at a moment."""
         return bisect_right(self.start, now_ns) - bisect_left(self._ends, now_ns)
 
+    def there(self, now_ns: int) -> list[int]:
+        """The requests that are being served at a moment."""
+        return [request for request in range(bisect_right(self.start, now_ns)) if self.end[request] >= now_ns]
+
     def stimuli(self, late_ns: int) -> list[list[Stimulus]]:
         """For each call the recent events it may be a reaction to, per source the most recent first.
 
@@ -183,7 +190,9 @@ class Timeline:
     def _recent(
         self, now: int, flight: dict[int, None], recent: Sequence[deque[tuple[int, int]]], late_ns: int
     ) -> list[Stimulus]:
-        found = [(self.route[number], now - self.start[number], number) for number in islice(reversed(flight), 40)]
+        found = [
+            (self.route[number], now - self.start[number], number) for number in islice(reversed(flight), CONSIDERED)
+        ]
         horizon = now - late_ns
         for source, events in enumerate(recent):
             found += [(source, now - time, reference) for time, reference in reversed(events) if time >= horizon]

@@ -20,7 +20,7 @@ from itertools import accumulate
 
 from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
 from traceaudit.correlation.inference.nesting import Nesting
-from traceaudit.correlation.inference.timeline import UNCAUSED, UNDECIDED, Stimulus, Timeline
+from traceaudit.correlation.inference.timeline import CONSIDERED, UNCAUSED, UNDECIDED, Stimulus, Timeline
 from traceaudit.correlation.inference.triggering import Triggering
 from traceaudit.correlation.inference.witness import Clues, Lying, Marginals, Witness, adopt
 from traceaudit.correlation.records import Settings
@@ -179,8 +179,19 @@ def _joined(
             lies = {**lying[call], UNCAUSED: max(0.0, 1.0 - sum(lying[call].values()))}
             against, left = max(LEAST_DOUBT, apart[edge]), max(LEAST_DOUBT, open_[edge])
             row = _mixed(row, lies, left**2 / (left**2 + against**2))
-        joined.append({owner: (1.0 - doubt) * share + doubt / len(row) for owner, share in row.items()})
+        row = {owner: (1.0 - doubt) * share + doubt / len(row) for owner, share in row.items()}
+        joined.append(_with_unconsidered(timeline, call, row))
     return joined
+
+
+def _with_unconsidered(timeline: Timeline, call: int, row: dict[int, float]) -> dict[int, float]:
+    """Where more requests are in flight than are considered, what is left for nothing is theirs as well."""
+    now = timeline.call_start[call]
+    if timeline.in_flight(now) <= CONSIDERED:
+        return row
+    others = [other for other in timeline.there(now) if other not in row]
+    share = row[UNCAUSED] / (1 + len(others))
+    return {**row, **dict.fromkeys(others, share), UNCAUSED: share}
 
 
 def _by_edge(timeline: Timeline, values: Sequence[float]) -> dict[int, float]:
