@@ -56,6 +56,7 @@ def load(directory: Path, name: str) -> Recording:
 
 def score(recording: Recording, answers: dict[str, list[Candidate]], cpu: float) -> str:
     truth = recording.truth
+    answers = {call: candidates or [Candidate(None, 0.0)] for call, candidates in answers.items()}
     said = [candidates[0].probability for candidates in answers.values()]
     right = [candidates[0].inbound_id == truth[call] for call, candidates in answers.items()]
     bad = {

@@ -22,6 +22,8 @@ __all__ = ["Answers", "Call", "Candidate", "Decider", "Request", "Settings", "St
 def infer(requests: Iterable[Request], calls: Iterable[Call], settings: Settings | None = None) -> Answers:
     """For every call its candidate causes, the likeliest first, summing to 1; ``None`` among them is "uncaused".
 
+    There are none for calls of an edge on which too few were seen to learn from (:data:`~.stream.FEWEST`).
+
     A candidate's evidence: ``in_flight`` requests at the time; ``since_request_ns``; and, where the service's habit is
     known, ``reaction_ns`` since the event the call followed, with the 5th and 95th percentile of such reactions
     (``usual_from_ns``, ``usual_to_ns``). Ids must be unique among requests and among calls (``ValueError``).

@@ -25,8 +25,8 @@ ROUNDS = 15
 SAMPLE = 1200
 """Calls that are learned from; spread evenly over the window."""
 
-MOVES = 2
-"""Random times at which each call is put to see what chance makes."""
+MOVES, LEAST_MOVED = 2, 400
+"""Random times at which each call is put to see what chance makes, and how many there are in all at the least."""
 
 NEGLIGIBLE = 1e-4
 """Requests less probable than this are not considered any further."""
@@ -34,7 +34,7 @@ NEGLIGIBLE = 1e-4
 OUTLASTS = BINS
 """The second mark where the call ends after the response, or one of them was never seen to end."""
 
-PRIOR = 1.0
+PRIOR = 10.0
 """So many pairs' worth of "no different from chance" is mixed into what is learned."""
 
 type Key = tuple[int, int]
@@ -88,8 +88,9 @@ class Nesting:
         timeline, random = self._timeline, Random(1)  # noqa: S311 - a simulation, not a secret
         moved: list[tuple[int, int, int]] = []
         calls = zip(timeline.call_start[::step], timeline.call_end[::step], timeline.edge[::step], strict=True)
+        moves = max(MOVES, LEAST_MOVED // len(timeline.calls))
         for start, end, edge in calls:
-            for _ in range(MOVES):
+            for _ in range(moves):
                 at = timeline.first_ns + random.randrange(timeline.span_ns)
                 moved.append((at, NEVER if end == NEVER else at + end - start, edge))
         first, second = _histograms((pair, 1.0) for pairs in _pairs(timeline, sorted(moved)) for pair in pairs)

@@ -10,6 +10,7 @@ with nothing, which means unknown.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -19,8 +20,11 @@ from traceaudit.correlation.inference.window import decide
 from traceaudit.correlation.records import Call, Candidate, Request, Settings
 from traceaudit.correlation.windows import Window, Windows
 
+FEWEST = 8
+"""Calls of an edge from which on times say something: the gaps of fewer are no habit, and one is as good as another."""
+
 type Answers = dict[str, list[Candidate]]
-"""Per call its candidates, the likeliest first; empty for a call that was given up."""
+"""Per call its candidates, the likeliest first; empty for a call that was given up, or of which too few were seen."""
 
 
 class Decider:
@@ -31,6 +35,8 @@ class Decider:
         self._words = Vocabulary()
         self._behaviour = Behaviour(self._words)
         self._decided: dict[str, Call] = {}
+        self._seen: Counter[str] = Counter()
+        """Calls of each edge that were asked about so far."""
 
     def decide(self, window: Window) -> Answers:
         """The candidates of every call that the window asks about."""
@@ -41,8 +47,11 @@ class Decider:
         timeline = Timeline(window.requests, calls.values(), self._words)
         decision = decide(timeline, self._behaviour, self.settings)
         answers: Answers = {}
+        self._seen.update(call.edge for call in timeline.calls if call.id in window.asked)
         for number, call in enumerate(timeline.calls):
-            if call.id in window.asked:
+            if call.id in window.asked and self._seen[call.edge] < FEWEST:
+                answers[call.id] = []
+            elif call.id in window.asked:
                 answer = _candidates(timeline, self._behaviour, decision.explanation, number, decision.owners[number])
                 answers[call.id] = answer
                 self._decided[call.id] = replace(call, known=(answer[0].inbound_id,))
