@@ -22,9 +22,11 @@ BESIDE = 6
 LONGEST_BRANCH = 12
 """A branch is followed over this many calls."""
 
+MOST_EVENTS = 10
+"""Events that are proposed for a call, the likeliest."""
 
-LIKELY = 0.01
-"""Requests are proposed for a call that lies in them this probably, whatever it may have reacted to."""
+LIKELY, MOST_AROUND = 0.01, 5
+"""Requests are proposed for a call that lies in them this probably, whatever it reacted to, so many at most."""
 
 
 class Proposals:
@@ -40,10 +42,10 @@ class Proposals:
         self.weights: list[list[float]] = []
         self.cumulative: list[list[float]] = []
         for call, (likely, idle) in enumerate(triggers):
-            best = sorted(likely, key=lambda trigger: -trigger[1])[:10]
+            best = sorted(likely, key=lambda trigger: -trigger[1])[:MOST_EVENTS]
             there = {reference for reference, _ in best}
             around = [each for each in lying[call].items() if each[0] not in there and each[1] > LIKELY]
-            best += sorted(around, key=lambda each: -each[1])[:5]
+            best += sorted(around, key=lambda each: -each[1])[:MOST_AROUND]
             if call in timeline.hints:
                 hinted = timeline.hints[call][0]
                 best = [*(trigger for trigger in best if trigger[0] != hinted), (hinted, 0.5)]

@@ -49,9 +49,11 @@ class Decider:
         answers: Answers = {}
         self._seen.update(call.edge for call in timeline.calls if call.id in window.asked)
         for number, call in enumerate(timeline.calls):
-            if call.id in window.asked and self._seen[call.edge] < FEWEST:
+            if call.id not in window.asked:
+                continue
+            if self._seen[call.edge] < FEWEST:
                 answers[call.id] = []
-            elif call.id in window.asked:
+            else:
                 answer = _candidates(timeline, self._behaviour, decision.explanation, number, decision.owners[number])
                 answers[call.id] = answer
                 self._decided[call.id] = replace(call, known=(answer[0].inbound_id,))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -109,29 +109,22 @@ class Timeline:
         return [(count + 2.0) / max(idle_ns, 1) for count in counts]
 
     def _freed(self) -> list[int | None]:
-        found: list[int | None] = [None] * len(self.calls)
-        for edge in set(self.edge):
-            calls = [call for call, each in enumerate(self.edge) if each == edge]
-            events = [(self.call_start[call], 1, call) for call in calls]
-            # A call that ends in the tick in which it started has not made place for itself.
-            events += [
-                (end, 0 if end > self.call_start[call] else 2, call)
-                for call in calls
-                if (end := self.call_end[call]) < NEVER
-            ]
-            running, most, last = 0, 0, None
-            full: list[tuple[int, int, int | None]] = []
-            for time, kind, call in sorted(events):
-                if kind != 1:
-                    running, last = running - 1, time
-                    continue
-                running += 1
-                most = max(most, running)
-                full.append((running, call, last))
-            for count, call, freed in full:
-                if count == most >= SEVERAL:
-                    found[call] = freed
-        return found
+        last: list[int | None] = [None] * len(self.calls)
+        running, most = Counter[int](), Counter[int]()
+        latest: dict[int, int] = {}
+        at_once = [0] * len(self.calls)
+        for time, kind, number in self._events():
+            if kind == 2:
+                edge = self.edge[number]
+                running[edge] += 1
+                most[edge] = max(most[edge], running[edge])
+                at_once[number], last[number] = running[edge], latest.get(edge)
+            elif kind in {1, 3}:
+                edge = self.edge[number]
+                running[edge] -= 1
+                latest[edge] = time
+        full = [count == most[edge] >= SEVERAL for count, edge in zip(at_once, self.edge, strict=True)]
+        return [time if is_full else None for time, is_full in zip(last, full, strict=True)]
 
     def _resolution(self) -> int:
         """The clock's tick: what divides every time in the window, at most 20 ms."""
