@@ -104,6 +104,29 @@ def test_a_habit_of_calls_after_the_response_is_learned() -> None:
     assert own(late) == {call.id: answers[call.id] for call in late}
 
 
+@pytest.mark.parametrize(("spacing_ms", "after_ms", "least_right"), [(30, 2.0, 0.9), (7, 1.0, 0.7), (12, 0.5, 0.9)])
+def test_late_calls_that_come_now_soon_and_now_not_are_not_taken_for_nobodys(
+    spacing_ms: float, after_ms: float, least_right: float
+) -> None:
+    """How calls lie in requests says nothing of them, and there is always another request about."""
+    random = Random(1)
+    requests, calls = traffic(spacing_ms, 150)
+    late = []
+    for request in requests:
+        start = (request.ended_ns or 0) + int(random.lognormvariate(0, 1) * after_ms * MS)
+        late.append(Call(f"l{request.id[1:]}", "audit", start, start + 3 * MS))
+
+    answers = infer(requests, [*calls, *late], QUICK)
+
+    right = [answers[call.id][0].inbound_id == f"i{call.id[1:]}" for call in late]
+    assert sum(right) / len(right) >= least_right
+    assert not [
+        call
+        for call, is_right in zip(late, right, strict=True)
+        if not is_right and answers[call.id][0].probability > 0.99
+    ]
+
+
 def test_a_known_cause_is_kept_and_taught() -> None:
     requests, calls = traffic(50, 20)
     calls[0] = Call("a0", "a", calls[0].started_ns, calls[0].ended_ns, known=("i0",))

@@ -30,8 +30,11 @@ ENOUGH = 0.005
 KEPT = 3
 """Explanations that are learned from, the latest ones: what a single one has by chance is not made a habit of."""
 
-LATE_COST = 3.0
-"""What each call after the response must gain in log score before that is believed to be a habit."""
+LATE_COST = 0.25
+"""What each call after the response must gain in log score before that is believed to be a habit: a little. Where it is
+none, hardly any is found; where it is one, the other belief may still explain many of them by nothing, or by whoever is
+there.
+"""
 
 UNLIKE = 0.01
 """What a request keeps of what its events say for it, though a call does not lie in it."""
@@ -81,12 +84,17 @@ class Clues:
 
     def _by_triggers(self, call: int, owner: Sequence[int]) -> dict[int, float]:
         likely, idle = self.triggers[call]
-        lies = self._by_lying(call)
+        lies, now, end = self._by_lying(call), self.timeline.call_start[call], self.timeline.end
         weights: defaultdict[int, float] = defaultdict(float)
         for reference, share in likely:
             weights[reference if reference >= 0 else owner[~reference]] += share
         weights[UNCAUSED] += idle + 1e-12
-        return {who: weight * (lies.get(who, 0.0) + UNLIKE) for who, weight in weights.items()}
+        # A call lies in no request that is over, late or not: there, it says as much as for nothing.
+        left = lies[UNCAUSED]
+        return {
+            who: weight * ((left if who >= 0 and end[who] < now else lies.get(who, 0.0)) + UNLIKE)
+            for who, weight in weights.items()
+        }
 
 
 class Witness:
@@ -101,6 +109,8 @@ class Witness:
         self._worlds: list[tuple[list[Configuration], list[int]]] = []
         self._contested: set[Pair] = set()
         """Pairs of requests that may have each other's calls."""
+        if behaviour.late:
+            by_triggers = True  # How calls lie in requests tells nothing of those that are made after the response.
         beginnings = {way: self._begun(way, seed) for way in (True, False) if by_triggers is None or way is by_triggers}
         self.by_triggers = max(beginnings, key=lambda way: beginnings[way].score())
         self.chain = beginnings[self.by_triggers]
