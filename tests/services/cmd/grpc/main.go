@@ -2,7 +2,8 @@
 // key, too), and to its upstream if that is https://.
 //
 // shop.v1.Shop has methods of all four kinds, whose messages are strings: Echo, Collect, List and Talk answer what they
-// are sent; Fail answers with the code that it is sent; Wait takes until it is cancelled, and Ended tells how a Wait ended.
+// are sent; Fail answers with the code that it is sent; Wait takes until it is cancelled, and Ended tells how the Wait that was sent the same
+// text ended.
 // Forward calls the upstream's Echo with the context of its own call, Drop does so without, Mixed with
 // the trace of the first call that it ever got and the request id of its own.
 package main
@@ -42,8 +43,13 @@ const echo = "/shop.v1.Shop/Echo"
 
 var certificate = flag.String("certificate", "", "file of the server's certificate, and its key")
 
-// ended has how each Wait ended.
-var ended = make(chan string, 100)
+// ended has, by the text that a Wait was sent, a channel with how it ended.
+var ended sync.Map
+
+func endOf(text string) chan string {
+	end, _ := ended.LoadOrStore(text, make(chan string, 100))
+	return end.(chan string)
+}
 
 func main() {
 	flag.Parse()
@@ -69,9 +75,9 @@ func main() {
 			unary("Echo", answer),
 			unary("Fail", fail),
 			unary("Wait", wait),
-			unary("Ended", func(ctx context.Context, _ *text) (*text, error) {
+			unary("Ended", func(ctx context.Context, in *text) (*text, error) {
 				select {
-				case how := <-ended:
+				case how := <-endOf(in.Value):
 					return wrapperspb.String(how), nil
 				case <-ctx.Done():
 					return nil, ctx.Err()
@@ -117,10 +123,10 @@ func fail(_ context.Context, in *text) (*text, error) {
 	return nil, status.Error(codes.Code(code), "no such product: thé")
 }
 
-func wait(ctx context.Context, _ *text) (*text, error) {
+func wait(ctx context.Context, in *text) (*text, error) {
 	_, limited := ctx.Deadline()
 	<-ctx.Done()
-	ended <- fmt.Sprintf("%v, limited: %t", errors.Is(ctx.Err(), context.Canceled), limited)
+	endOf(in.Value) <- fmt.Sprintf("%v, limited: %t", errors.Is(ctx.Err(), context.Canceled), limited)
 	return nil, status.FromContextError(ctx.Err()).Err()
 }
 
