@@ -89,11 +89,19 @@ def test_longer_gaps_are_never_likelier(seen: list[int], one: int, other: int) -
     assert gaps.later(min(one, other)) >= gaps.later(max(one, other)) > 0
 
 
-@given(st.lists(st.integers(0, 10**9), max_size=50), st.integers(0, 10**9), st.integers(0, 10**9))
-def test_shorter_gaps_are_never_likelier(seen: list[int], one: int, other: int) -> None:
+@given(st.lists(st.integers(0, 10**9), max_size=50), st.integers(0, 10**9))
+def test_a_gap_is_likely_by_what_was_seen_of_its_like(seen: list[int], gap: int) -> None:
     gaps = Gaps()
     gaps.add(seen)
-    assert 0 < gaps.sooner(min(one, other)) <= gaps.sooner(max(one, other)) <= 1
+    sooner = sum(each <= gap for each in seen)
+    assert (sooner + 1) / (len(seen) + 1) <= gaps.likely(gap) <= 1
+
+
+def test_the_shortest_of_gaps_that_are_all_about_as_long_is_as_likely_as_the_others() -> None:
+    gaps = Gaps()
+    gaps.add(range(95, 106))
+    assert gaps.likely(95) == gaps.likely(105) == 1
+    assert gaps.likely(60) == pytest.approx(1 / 12)
 
 
 def test_of_gaps_only_the_latest_are_remembered() -> None:

@@ -64,6 +64,13 @@ def test_at_thirteen_in_flight_nearly_everything_is_shown_and_nothing_wrongly(sh
     right(World(routes, clients=13, requests=3400, seed=1).run(), least)
 
 
+@pytest.mark.parametrize(("shape", "least"), [("one after another", 0.88), ("at once", 0.75)])
+def test_what_was_seen_while_learning_counts_for_what_is_claimed_soon_after(shape: str, least: float) -> None:
+    """That nothing called by itself meanwhile need not be shown once more."""
+    routes, _ = SHAPES[shape]
+    right(World(routes, clients=13, requests=500, seed=1).run(), least)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_at_forty_in_flight_nothing_is_shown_wrongly(shape: str) -> None:
     routes, _ = SHAPES[shape]

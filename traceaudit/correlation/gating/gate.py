@@ -77,6 +77,8 @@ class Gate:
         self._told_ns = 0
         self._watched_ns = 0
         """How long it would have been noticed if somebody called who was not about to."""
+        self._learned_from_ns = 0
+        """How long it would have been noticed later on, by reactions that are not like the others."""
         self._sure = False
         self._learned_ns = self._learning_at_ns = 0
         self._clearing = False
@@ -235,6 +237,7 @@ class Gate:
         service = self._service
         able = service.likeliest(service.about_to(edge, now_ns), edge)
         if not able:
+            self._learned_from_ns = 0  # It may have come by itself.
             known.idle = known.idle or not (service.tokens or service.unseen)
             if not service.unseen and service.late(edge, now_ns) < _LATE:
                 if self._edges.contradicted_by(known, now_ns):
@@ -277,7 +280,8 @@ class Gate:
         others = self._service.late(edge, now_ns, beside=token)
         others += self._service.unheard_of(now_ns, beside=token)
         # A call that comes sooner than its like is the less likely one of them.
-        by_itself = known.by_itself(gap, self._watched_ns) / reaction.habit.gaps.sooner(gap)
+        watched_ns = self._watched_ns + (self._learned_from_ns if self._habits.one_way else 0)
+        by_itself = known.by_itself(gap, watched_ns) / reaction.habit.gaps.likely(gap)
         if others + by_itself > DOUBT:
             return None
         evidence: dict[str, object] = {
@@ -318,6 +322,8 @@ class Gate:
         self._sure = self._service.sure
         if self._sure:
             self._watched_ns += now_ns - self._told_ns
+        elif not (self._service.unseen or self._service.doubtful):
+            self._learned_from_ns += now_ns - self._told_ns
         self._told_ns = now_ns
         self._service.advance(now_ns)
 

@@ -8,10 +8,11 @@ seen of a reaction so far, it tells what may still follow, and whether that may 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import log
 from typing import NamedTuple
 
 RESPONSE = ""
@@ -35,6 +36,9 @@ _MOST_HABITS = 4096
 _GAPS = 1024
 _ANEW = 64
 """Gaps after which their quantiles are worked out again."""
+
+_ALIKE = 1.1
+"""Times as long or as short, and a gap is about as long as another."""
 
 
 class Occasion(NamedTuple):
@@ -109,9 +113,15 @@ class Gaps:
             return (longest / gap) ** 2 / (count + 1)
         return 1 - bisect_right(self._sorted, gap) / (count + 1)
 
-    def sooner(self, gap: int) -> float:
-        """The share of gaps that are not longer, if the next is none of them."""
-        return (bisect_right(self._sorted, gap) + 1) / (len(self._sorted) + 1)
+    def likely(self, gap: int) -> float:
+        """How dense gaps are at this one, times its length: at most 1, and less where its like are seldom so soon.
+
+        By the share that is about as long, or by the share that is not longer (the next is taken for one of them), if that
+        is more.
+        """
+        sooner, count = bisect_right(self._sorted, gap), len(self._sorted)
+        alike = bisect_right(self._sorted, int(gap * _ALIKE)) - bisect_left(self._sorted, int(gap / _ALIKE))
+        return min(1.0, max((sooner + 1) / (count + 1), alike / (count + 1) / (2 * log(_ALIKE))))
 
     def quantile(self, share: float) -> int:
         """The gap that this share of the gaps does not exceed; 0 where there are none."""
@@ -134,6 +144,11 @@ class Habit:
     def seen(self) -> int:
         """How many reactions were learned from."""
         return self._total
+
+    @property
+    def one_way(self) -> bool:
+        """Whether all of them were alike."""
+        return len(self._reactions) <= 1
 
     def seen_with(self, output: str, times: int = 1) -> int:
         """How many of them had an output so many times at least."""
@@ -210,6 +225,8 @@ class Habits:
         self._habits: OrderedDict[Occasion, Habit] = OrderedDict()
         self.gaps = Gaps()
         """Of all of them, for those that are not known yet."""
+        self.one_way = True
+        """All reactions to each kind of stimulus were alike so far: no call was among them that came by itself."""
         self._foreseen = self._unforeseen = 0
 
     def __len__(self) -> int:
@@ -233,6 +250,7 @@ class Habits:
             self._unforeseen += habit.learn(outputs, gaps)
         else:
             habit.learn(outputs, gaps)
+        self.one_way = self.one_way and habit.one_way
         self.gaps.add(gaps)
 
     @property
