@@ -116,7 +116,7 @@ class Gaps:
     def likely(self, gap: int) -> float:
         """How dense gaps are at this one, times its length: at most 1, and less where its like are seldom so soon.
 
-        By the share that is about as long, or by the share that is not longer (the next is taken for one of them), if that
+        By the share that is about as long, or by the share that is not longer (the next among them), if that
         is more.
         """
         sooner, count = bisect_right(self._sorted, gap), len(self._sorted)
