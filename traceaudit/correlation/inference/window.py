@@ -8,15 +8,15 @@ tried where it matters, and the better total score wins.
 A chain that has settled in a wrong explanation is as sure of itself as one that is right, and so is a model that was
 learned from it. So there are two *witnesses*: each learns for itself, from a first guess of its own, and answers for
 itself. Where they differ nothing is claimed. Where they agree they may still both be wrong in the same way; how often
-they differ tells how far to trust that.
+they differ tells how far to trust either.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
 from traceaudit.correlation.inference.nesting import Nesting
@@ -34,11 +34,10 @@ FIRST = 0.6
 TRIED = 4
 """Rounds of learning before beliefs are compared, or convergence is asked about."""
 
-CEILING = 0.998
+CEILING = 0.9989
 """No call is surer than this while several requests are in flight, or where calls after the response are a habit.
 
-On generated traffic of many shapes two in a thousand of the calls that both witnesses had put above 0.999 were wrong.
-Times alone suggest; proof under load takes an identifier, the gate or isolation.
+Times alone suggest; proof (0.999) under load takes an identifier, the gate or isolation.
 """
 
 SHARPNESS = 0.8
@@ -46,8 +45,11 @@ SHARPNESS = 0.8
 by what the model knows, and so a little of what they say is said twice.
 """
 
-NEARBY, CONTAGION = 10, 0.05
-"""So many calls before and after share in each other's doubt, to this degree."""
+BY_EDGE, BY_CALL = 2.0, 1.5
+"""How much less witnesses are believed who differ, on an edge as a whole and on one call; see :func:`_sobered`."""
+
+OPEN = 0.1
+"""Where witnesses differ, this part of the difference is left open: it is as if nothing were known."""
 
 MEETING_ROUTES, MEETING_SHARE = 3, 0.5
 """An edge on which requests *meet* is called by so many routes, and by each of them for fewer requests than this share:
@@ -147,11 +149,7 @@ def _asked(witness: Witness, settings: Settings) -> Marginals:
 def _joined(
     timeline: Timeline, first: Marginals, second: Marginals, lying: Lying, meeting: Collection[int], *, late: bool
 ) -> Marginals:
-    """The mean of two witnesses, less the chance that both are wrong in the same way.
-
-    If each errs in a share d of its answers, and they err apart, they differ in about 2d and agree on an error in less
-    than d squared; what they have in common (the data, the kind of model) makes it more, so their whole difference is
-    squared. Errors come in groups: near calls they differ on, a share of that difference is added.
+    """What the two witnesses say together, with the odds brought down as far as they differ.
 
     Where requests meet, the kind of model is wrong, and how calls lie in requests has a say: the more, the more the
     witnesses differ, and the less it leaves open itself.
@@ -160,7 +158,6 @@ def _joined(
         0.0 if label != UNDECIDED else 1.0 - sum(min(one.get(owner, 0.0), share) for owner, share in other.items())
         for label, one, other in zip(timeline.label, first, second, strict=True)
     ]
-    sums = [0.0, *accumulate(differ)]
     apart = _by_edge(timeline, differ)
     open_ = _by_edge(timeline, [1.0 - max(each.values(), default=0.0) for each in lying])
     joined: Marginals = []
@@ -169,19 +166,39 @@ def _joined(
         if timeline.label[call] != UNDECIDED:
             joined.append(dict(one))
             continue
-        row = _mixed(one, other, FIRST)
-        low, high = max(0, call - NEARBY), min(len(differ), call + NEARBY + 1)
-        near = (sums[high] - sums[low]) / (high - low)
-        doubt = min(1.0, apart[edge] ** 2 + CONTAGION * near)
-        if late or timeline.in_flight(timeline.call_start[call]) > 1:
-            doubt = max(doubt, 2.0 * (1.0 - CEILING))  # Half of it may go back to the likeliest of two.
+        row = _sobered(_mixed(one, other, FIRST), apart[edge], differ[call])
         if edge in meeting:
             lies = {**lying[call], UNCAUSED: max(0.0, 1.0 - sum(lying[call].values()))}
             against, left = max(LEAST_DOUBT, apart[edge]), max(LEAST_DOUBT, open_[edge])
             row = _mixed(row, lies, left**2 / (left**2 + against**2))
+        doubt = OPEN * apart[edge]
         row = {owner: (1.0 - doubt) * share + doubt / len(row) for owner, share in row.items()}
+        if late or timeline.in_flight(timeline.call_start[call]) > 1:
+            row = _capped(row)
         joined.append(_with_unconsidered(timeline, call, row))
     return joined
+
+
+def _sobered(row: Mapping[int, float], apart: float, differ: float) -> dict[int, float]:
+    """The same with every ratio of probabilities raised to a power below one, the lower, the more witnesses differ.
+
+    A witness who errs does so in the calls that he finds hard, and hardly in those of which he is sure: on generated
+    traffic, of what was said with a doubt of d, about d to such a power was wrong, be d a tenth or a thousandth.
+    """
+    power = 1.0 / (1.0 + BY_EDGE * math.sqrt(apart) + BY_CALL * differ)
+    most = max(row.values())
+    raised = {owner: (share / most) ** power for owner, share in row.items()}
+    total = sum(raised.values())
+    return {owner: share / total for owner, share in raised.items()}
+
+
+def _capped(row: dict[int, float]) -> dict[int, float]:
+    """The same with nothing above the ceiling; what is cut off goes to the others."""
+    likeliest = max(row, key=lambda owner: row[owner])
+    spare = row[likeliest] - CEILING
+    if spare <= 0.0 or len(row) < 2:
+        return row
+    return {owner: CEILING if owner == likeliest else share + spare / (len(row) - 1) for owner, share in row.items()}
 
 
 def _with_unconsidered(timeline: Timeline, call: int, row: dict[int, float]) -> dict[int, float]:
