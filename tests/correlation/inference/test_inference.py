@@ -59,6 +59,35 @@ def test_calls_go_to_the_request_whose_habit_they_fit(spacing_ms: float, what: s
     assert own(calls) == chosen(answers), what
 
 
+@pytest.mark.parametrize(
+    ("edges", "spacing_ms", "least_right"), [("aba", 1.5, 0.95), ("abb", 2, 0.95), ("aaa", 3, 0.95), ("aba", 1, 0.8)]
+)
+def test_calls_that_come_again_in_a_request_are_told_apart(edges: str, spacing_ms: float, least_right: float) -> None:
+    """Where learning begins decides where it ends: from one guess, all calls of one step are nobody's."""
+    random = Random(1)
+    requests, calls, now = [], [], 1000 * MS
+    for number in range(200):
+        now += int(random.expovariate(1 / spacing_ms) * MS)
+        at = now
+        for step, edge in enumerate(edges):
+            at += int(random.lognormvariate(0, 0.5) * 0.3 * MS)
+            end = at + int(random.lognormvariate(0, 0.5) * 8 * MS)
+            calls.append(Call(f"{number}.{step}", edge, at, end))
+            at = end
+        requests.append(Request(f"{number}", "GET /", now, at + int(random.lognormvariate(0, 0.5) * 0.2 * MS)))
+
+    answers = infer(requests, calls)
+
+    right = [candidates[0].inbound_id == call.split(".")[0] for call, candidates in answers.items()]
+    assert sum(right) >= least_right * len(right)
+    wrong = sum(
+        candidates[0].inbound_id != call.split(".")[0]
+        for call, candidates in answers.items()
+        if candidates[0].probability >= 0.95
+    )
+    assert wrong <= 0.01 * len(calls)
+
+
 def test_calls_one_request_at_a_time_are_nearly_certain() -> None:
     requests, calls = traffic(50, 80)
 

@@ -34,6 +34,9 @@ NEGLIGIBLE = 1e-4
 OUTLASTS = BINS
 """The second mark where the call ends after the response, or one of them was never seen to end."""
 
+SEVERAL = 1.2
+"""Calls of an edge per request of a route from which on a request is taken to make several of them."""
+
 PRIOR = 10.0
 """So many pairs' worth of "no different from chance" is mixed into what is learned."""
 
@@ -63,14 +66,16 @@ class Nesting:
         options: list[list[Option]] = []
         kept: list[list[int]] = []
         slots: dict[tuple[int, int], int] = {}
-        for edge, pairs in zip(timeline.edge, self._pairs, strict=True):
+        for call, (edge, pairs) in enumerate(zip(timeline.edge, self._pairs, strict=True)):
             weights = self._weights(pairs)
             least = NEGLIGIBLE * (sum(weights) + self._idle[edge])
             found: list[Option] = []
             for (request, key, _, _), weight in zip(pairs, weights, strict=True):
                 if weight > least:
-                    spare = 1.0 - self._made[key] / requests[key[0]]
-                    found.append((slots.setdefault((request, edge), len(slots)), weight, spare))
+                    each = self._made[key] / requests[key[0]]
+                    # For a request that makes several calls of an edge, they do not compete.
+                    place, spare = ((request, ~call), 1.0) if each > SEVERAL else ((request, edge), 1.0 - each)
+                    found.append((slots.setdefault(place, len(slots)), weight, spare))
             options.append(found)
             kept.append([pair[0] for pair, weight in zip(pairs, weights, strict=True) if weight > least])
         idle = [self._idle[edge] for edge in timeline.edge]

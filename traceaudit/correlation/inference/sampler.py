@@ -19,6 +19,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from random import Random
 
 from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
@@ -33,6 +34,8 @@ NEGLIGIBLE = -9.0
 
 MOST_DEALT = 16
 """Calls of two requests that are dealt anew together; more are left to the other moves."""
+
+MOST_IMPROVED = 24
 
 LEAST = 1e-4
 """Proposals always give a request at least this much, so that no state is a dead end."""
@@ -111,7 +114,7 @@ class Chain:
         for turn in range(times):
             requests = self._worst(share)
             if turn % 4 == 0:
-                self.resplit(requests)
+                self.improve(requests)
             calls = [call for call in self.undecided if self.owner[call] == UNCAUSED]
             calls += [call for request in requests for call in self.calls[request] if label[call] == UNDECIDED]
             self.sweep(calls, None)
@@ -188,6 +191,57 @@ class Chain:
             for call in hand:
                 self.owner[call] = request
         return changed
+
+    def improve(self, requests: Iterable[int]) -> None:
+        """Deals the calls of each request and one beside it, and those near that nothing caused, anew, and keeps what
+        scores better.
+
+        This is no sampling: what is hardly ever dealt back is refused by the Metropolis rule, however good it is.
+        """
+        timeline, owner = self.timeline, self.owner
+        for request in requests:
+            near = range(
+                bisect_left(timeline.call_start, timeline.start[request]),
+                bisect_right(timeline.call_start, timeline.end[request]),
+            )
+            idle = [call for call in near if owner[call] == UNCAUSED and timeline.label[call] == UNDECIDED]
+            if rivals := sorted({owner[call] for call in near} - {UNCAUSED, request}):
+                self._improve((request, rivals[int(self._random.random() * len(rivals))]), idle)
+            elif idle:
+                self._improve((request,), idle)
+
+    def _improve(self, players: Sequence[int], idle: Sequence[int]) -> None:
+        """Deals the calls of some requests, and these that nothing caused, anew among all of them and nobody."""
+        timeline, uncaused = self.timeline, self.behaviour.uncaused
+        pool = sorted(chain(idle, *(self.calls[request] for request in players)))
+        if len(pool) > MOST_IMPROVED:
+            return
+        hands: list[Configuration] = [() for _ in players]
+        nobodys: list[int] = []
+        for call in pool:
+            if timeline.label[call] != UNDECIDED:
+                chosen = players.index(timeline.label[call])
+                hands[chosen] += (call,)
+                continue
+            gains = [
+                *(self._extension(request, hand, call) for request, hand in zip(players, hands, strict=True)),
+                uncaused(timeline.edge[call]),
+            ]
+            most = max(gains)
+            weights = [math.exp(max(-700.0, gain - most)) for gain in gains]
+            chosen = self._random.choices(range(len(gains)), weights)[0]
+            if chosen == len(players):
+                nobodys.append(call)
+            else:
+                hands[chosen] = (*hands[chosen], call)
+        scores = [self._score(request, hand) for request, hand in zip(players, hands, strict=True)]
+        gain = sum(scores) - sum(self._scores[request] for request in players)
+        gain += sum(uncaused(timeline.edge[call]) for call in nobodys)
+        if gain > sum(uncaused(timeline.edge[call]) for call in idle):
+            for call in nobodys:
+                self.owner[call] = UNCAUSED
+            for request, hand, score in zip(players, hands, scores, strict=True):
+                self.give(request, hand, score)
 
     def _dealt(
         self, first: int, second: int, pool: Sequence[int], held: Configuration | None

@@ -31,11 +31,13 @@ SETTLED = 0.9999
 FIRST = 0.6
 """The first witness, who has heard the second, weighs more where they differ."""
 
-TRIED = 4
-"""Rounds of learning before beliefs are compared, or convergence is asked about."""
+TRIED = 2
+"""Rounds of learning before witnesses are compared, or convergence is asked about: how a guess looks before the first
+says little of where it leads.
+"""
 
 CEILING = 0.9989
-"""No call is surer than this while several requests are in flight, or where calls after the response are a habit.
+"""No call is surer than this, but that of the only request in flight where calls after the response are no habit.
 
 Times alone suggest; proof (0.999) under load takes an identifier, the gate or isolation.
 """
@@ -105,19 +107,20 @@ def _meeting(timeline: Timeline, owners: Sequence[int]) -> set[int]:
 def _learned(timeline: Timeline, behaviour: Behaviour, stimuli: list[list[Stimulus]], settings: Settings) -> Witness:
     """The witness with the better belief about calls after the response, taught by this window."""
     lying = Nesting(timeline).shares()
-    if behaviour.late is not None:
-        before = behaviour.believing(late=behaviour.late)
-        witness = Witness(Clues.of(timeline, Triggering(timeline, stimuli, late=behaviour.late), lying), before, 1)
-        witness.converge(settings.rounds)
-        return witness
-    late = Triggering(timeline, stimuli, late=True)
-    usual = Triggering(timeline, stimuli, late=False)
-    witnesses = [Witness(Clues.of(timeline, usual, lying), behaviour.believing(late=False), 1)]
-    if late.late_share() > LATE_SHARE:
-        witnesses.append(Witness(Clues.of(timeline, late, lying), behaviour.believing(late=True), 1))
-    for witness in witnesses:
-        witness.rounds(TRIED)
+    witnesses: list[Witness] = []
+    for late in (False, True) if behaviour.late is None else (behaviour.late,):
+        triggering = Triggering(timeline, stimuli, late=late)
+        if late and behaviour.late is None and triggering.late_share() <= LATE_SHARE:
+            continue
+        clues = Clues.of(timeline, triggering, lying)
+        # How calls lie in requests tells nothing of those that are made after the response.
+        for by_triggers in (True,) if late else (True, False):
+            witnesses.append(Witness(clues, behaviour.believing(late=late), 1, by_triggers=by_triggers))
+            witnesses[-1].rounds(TRIED)
     best = max(witnesses, key=Witness.worth)
+    for other in witnesses:
+        if other is not best and other.clues is best.clues:
+            adopt(best.chain, other.chain.owner)
     best.converge(settings.rounds)
     return best
 
@@ -173,7 +176,7 @@ def _joined(
             row = _mixed(row, lies, left**2 / (left**2 + against**2))
         doubt = OPEN * apart[edge]
         row = {owner: (1.0 - doubt) * share + doubt / len(row) for owner, share in row.items()}
-        if late or timeline.in_flight(timeline.call_start[call]) > 1:
+        if late or not _alone(timeline, call, row):
             row = _capped(row)
         joined.append(_with_unconsidered(timeline, call, row))
     return joined
@@ -190,6 +193,13 @@ def _sobered(row: Mapping[int, float], apart: float, differ: float) -> dict[int,
     raised = {owner: (share / most) ** power for owner, share in row.items()}
     total = sum(raised.values())
     return {owner: share / total for owner, share in raised.items()}
+
+
+def _alone(timeline: Timeline, call: int, row: Mapping[int, float]) -> bool:
+    """Whether the likeliest owner is the only one there is: the one request in flight, or nobody while none is."""
+    there = timeline.in_flight(timeline.call_start[call])
+    likeliest = max(row, key=lambda owner: row[owner])
+    return there == 0 if likeliest == UNCAUSED else there == 1
 
 
 def _capped(row: dict[int, float]) -> dict[int, float]:

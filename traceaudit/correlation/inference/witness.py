@@ -3,8 +3,8 @@
 Theory of operation. A witness begins at a guess, learns from it what the service does, explains the calls by what was
 learned, learns again, and so on. Where it begins decides where it ends, so there are two guesses: by what is before a
 call (:mod:`.triggering`) and how it lies in requests (:mod:`.nesting`) together, and by the latter alone, which is
-better where few requests make calls. The one is taken of which more sense can be made: whose explanation scores better
-by the habits learned from it.
+better where few requests make calls. Both are followed for some rounds; :mod:`.window` keeps the one of which more
+sense could be made.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class Clues:
 class Witness:
     """One belief about the service, and the explanation it leads to."""
 
-    def __init__(self, clues: Clues, behaviour: Behaviour, seed: int, *, by_triggers: bool | None = None) -> None:
-        """``by_triggers``: which of the two guesses it begins at; ``None``: the better one."""
+    def __init__(self, clues: Clues, behaviour: Behaviour, seed: int, *, by_triggers: bool) -> None:
+        """``by_triggers``: which of the two guesses it begins at."""
         self.clues = clues
         self.timeline = clues.timeline
         self.before = behaviour
@@ -109,11 +109,8 @@ class Witness:
         self._worlds: list[tuple[list[Configuration], list[int]]] = []
         self._contested: set[Pair] = set()
         """Pairs of requests that may have each other's calls."""
-        if behaviour.late:
-            by_triggers = True  # How calls lie in requests tells nothing of those that are made after the response.
-        beginnings = {way: self._begun(way, seed) for way in (True, False) if by_triggers is None or way is by_triggers}
-        self.by_triggers = max(beginnings, key=lambda way: beginnings[way].score())
-        self.chain = beginnings[self.by_triggers]
+        self.by_triggers = by_triggers
+        self.chain = self._begun(by_triggers, seed)
         self.behaviour = self.chain.behaviour
         self._exchanges = Exchanges(self.chain)
 
@@ -139,7 +136,7 @@ class Witness:
                     self.chain.sweep(self.chain.undecided, None)
             self.exchange(None, every=True)
             self.exchange(None, every=False)
-            self.chain.resplit(range(len(self.timeline.requests)))
+            self.chain.improve(range(len(self.timeline.requests)))
             self.chain.repair(SUSPECT, 10)
             self.taught += 1
 
