@@ -7,8 +7,8 @@ tried where it matters, and the better total score wins.
 
 A chain that has settled in a wrong explanation is as sure of itself as one that is right, and so is a model that was
 learned from it. So there are two *witnesses*: each learns for itself, from a first guess of its own, and answers for
-itself. The more they differ, the less is claimed. Where they agree they may still both be wrong in the same way; how often
-they differ tells how far to trust either.
+itself. The more they differ, the less is claimed. Where they agree they may still both be wrong in the same way; how
+often they differ tells how far to trust either.
 """
 
 from __future__ import annotations
