@@ -186,10 +186,8 @@ class Chain:
         changed = tuple(set(held) ^ set(hands[0])) if gain > NEGLIGIBLE else ()
         if gain < 0.0 and self._random.random() >= math.exp(max(-700.0, gain)):
             return changed
-        for request, hand, score in ((first, hands[0], scores[0]), (second, hands[1], scores[1])):
-            self.calls[request], self._scores[request] = hand, score
-            for call in hand:
-                self.owner[call] = request
+        self.give(first, hands[0], scores[0])
+        self.give(second, hands[1], scores[1])
         return changed
 
     def improve(self, requests: Iterable[int]) -> None:
@@ -235,9 +233,8 @@ class Chain:
             else:
                 hands[chosen] = (*hands[chosen], call)
         scores = [self._score(request, hand) for request, hand in zip(players, hands, strict=True)]
-        gain = sum(scores) - sum(self._scores[request] for request in players)
-        gain += sum(uncaused(timeline.edge[call]) for call in nobodys)
-        if gain > sum(uncaused(timeline.edge[call]) for call in idle):
+        before = sum(self._scores[request] for request in players) + self.uncaused_score(idle)
+        if sum(scores) + sum(uncaused(timeline.edge[call]) for call in nobodys) > before:
             for call in nobodys:
                 self.owner[call] = UNCAUSED
             for request, hand, score in zip(players, hands, scores, strict=True):
