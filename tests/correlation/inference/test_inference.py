@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -65,27 +66,61 @@ def test_calls_go_to_the_request_whose_habit_they_fit(spacing_ms: float, what: s
 def test_calls_that_come_again_in_a_request_are_told_apart(edges: str, spacing_ms: float, least_right: float) -> None:
     """Where learning begins decides where it ends: from one guess, all calls of one step are nobody's."""
     random = Random(1)
+
+    answers = infer(*in_sequence(random, spacing_ms, 200, lambda: [(edge, 0.3) for edge in edges]))
+
+    assert share_right(answers) >= least_right
+    assert wrongly_sure(answers) <= 0.01 * len(answers)
+
+
+@pytest.mark.parametrize("seed", [11, 14])
+def test_retries_after_a_pause_are_not_taken_for_calls_that_come_by_themselves(seed: int) -> None:
+    """Nothing is ever idle here, so that any rate of calls by themselves would be possible."""
+    random = Random(seed)
+
+    def retried() -> list[tuple[str, float]]:
+        again = next(count for count in range(100) if random.random() >= 0.25)
+        return [("a", 0.3), *[("a", 5.0)] * again, ("b", 0.3)]
+
+    answers = infer(*in_sequence(random, 3, 250, retried))
+
+    assert share_right(answers) >= 0.95
+    assert wrongly_sure(answers) <= 0.005 * len(answers)
+
+
+def in_sequence(
+    random: Random, spacing_ms: float, count: int, drawn: Callable[[], list[tuple[str, float]]]
+) -> tuple[list[Request], list[Call]]:
+    """Requests and their calls, one after another; each has an edge and a pause in milliseconds before it."""
     requests, calls, now = [], [], 1000 * MS
-    for number in range(200):
+
+    def about(milliseconds: float) -> int:
+        return int(random.lognormvariate(0, 0.5) * milliseconds * MS)
+
+    for number in range(count):
         now += int(random.expovariate(1 / spacing_ms) * MS)
         at = now
-        for step, edge in enumerate(edges):
-            at += int(random.lognormvariate(0, 0.5) * 0.3 * MS)
-            end = at + int(random.lognormvariate(0, 0.5) * 8 * MS)
+        for step, (edge, pause) in enumerate(drawn()):
+            at += about(pause)
+            end = at + about(8)
             calls.append(Call(f"{number}.{step}", edge, at, end))
             at = end
-        requests.append(Request(f"{number}", "GET /", now, at + int(random.lognormvariate(0, 0.5) * 0.2 * MS)))
+        requests.append(Request(f"{number}", "GET /", now, at + about(0.2)))
+    return requests, calls
 
-    answers = infer(requests, calls)
 
+def share_right(answers: dict[str, list[Candidate]]) -> float:
+    """The share of calls, named after their requests, whose likeliest cause is the right one."""
     right = [candidates[0].inbound_id == call.split(".")[0] for call, candidates in answers.items()]
-    assert sum(right) >= least_right * len(right)
-    wrong = sum(
-        candidates[0].inbound_id != call.split(".")[0]
+    return sum(right) / len(right)
+
+
+def wrongly_sure(answers: dict[str, list[Candidate]]) -> int:
+    """How many calls, named after their requests, have a wrong cause with 0.95 or more."""
+    return sum(
+        candidates[0].inbound_id != call.split(".")[0] and candidates[0].probability >= 0.95
         for call, candidates in answers.items()
-        if candidates[0].probability >= 0.95
     )
-    assert wrong <= 0.01 * len(calls)
 
 
 def test_calls_one_request_at_a_time_are_nearly_certain() -> None:

@@ -21,7 +21,7 @@ requests are dealt into two *halves*, and each is scored by what was learned fro
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -137,6 +137,8 @@ class Behaviour:
     def __init__(self, words: Vocabulary) -> None:
         self.words = words
         self.background: dict[int, float] = {}
+        self.most_uncaused = 1.0
+        """Share of an edge's calls that nothing caused, at most."""
         self.late: bool | None = None  # Are calls after the response a habit here? None: not yet decided.
         self.joins = Joins()
         self.order = Order()
@@ -254,8 +256,9 @@ class Behaviour:
         self.joins.learn(timeline, explanations)
         self.order.learn(timeline, explanations[: len(timeline.requests)])
         most = timeline.most_uncaused()
-        for edge in set(timeline.edge):
-            self.background[edge] = min((self._counts.uncaused[edge] + 0.5) / self._counts.span_ns, most[edge])
+        for edge, count in Counter(timeline.edge).items():
+            allowed = min(most[edge], self.most_uncaused * (count + 0.5) / timeline.span_ns)
+            self.background[edge] = min((self._counts.uncaused[edge] + 0.5) / self._counts.span_ns, allowed)
 
     def remember(self) -> None:
         """Ends a window: what was learned so far counts half in the next."""

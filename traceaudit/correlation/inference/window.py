@@ -22,7 +22,7 @@ from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
 from traceaudit.correlation.inference.nesting import Nesting
 from traceaudit.correlation.inference.timeline import CONSIDERED, UNCAUSED, UNDECIDED, Stimulus, Timeline
 from traceaudit.correlation.inference.triggering import Triggering
-from traceaudit.correlation.inference.witness import Clues, Lying, Marginals, Witness, adopt
+from traceaudit.correlation.inference.witness import Beginning, Clues, Lying, Marginals, Witness, adopt
 from traceaudit.correlation.records import Settings
 
 SETTLED = 0.9999
@@ -30,11 +30,6 @@ SETTLED = 0.9999
 
 FIRST = 0.6
 """The first witness, who has heard the second, weighs more where they differ."""
-
-TRIED = 2
-"""Rounds of learning before witnesses are compared, or convergence is asked about: how a guess looks before the first
-says little of where it leads.
-"""
 
 CEILING = 0.9989
 """No call is surer than this, but that of the only request in flight where calls after the response are no habit.
@@ -61,6 +56,14 @@ one request of several makes the call, whichever came last. Requests are scored 
 LEAST_DOUBT = 0.001
 """What is in less doubt than this, for the weights of two opinions, is as if it were in this much."""
 
+MUCH_UNCAUSED = 0.01
+"""Where more than this share of an edge's calls is explained by nothing, one is sought that leaves less unexplained:
+retries after a pause look much like calls that come by themselves.
+"""
+
+SHOWN_IDLE = 0.5
+"""It is not where the rate is this part of what idle times allow, or more: there, such calls were seen."""
+
 LATE_SHARE = 0.01
 """Calls after the response are tried as a habit when this share of calls looks like it."""
 
@@ -79,8 +82,7 @@ def decide(timeline: Timeline, behaviour: Behaviour, settings: Settings) -> Deci
         return Decision([], [() for _ in timeline.requests])
     stimuli = timeline.stimuli(settings.late_ns)
     first = _learned(timeline, behaviour, stimuli, settings)
-    second = Witness(first.clues, first.before, 2, by_triggers=first.by_triggers)
-    second.rounds(TRIED)
+    second = Witness(first.clues, first.before, 2, first.beginning).tried()
     second.converge(settings.rounds)
     adopt(first.chain, second.chain.owner)
     one, other = _asked(first, settings), _asked(second, settings)
@@ -114,15 +116,37 @@ def _learned(timeline: Timeline, behaviour: Behaviour, stimuli: list[list[Stimul
             continue
         clues = Clues.of(timeline, triggering, lying)
         # How calls lie in requests tells nothing of those that are made after the response.
-        for by_triggers in (True,) if late else (True, False):
-            witnesses.append(Witness(clues, behaviour.believing(late=late), 1, by_triggers=by_triggers))
-            witnesses[-1].rounds(TRIED)
+        guesses = [Beginning(True)] if late else [Beginning(True), Beginning(False)]
+        witnesses += [Witness(clues, behaviour.believing(late=late), 1, guess).tried() for guess in guesses]
     best = max(witnesses, key=Witness.worth)
     for other in witnesses:
         if other is not best and other.clues is best.clues:
             adopt(best.chain, other.chain.owner)
     best.converge(settings.rounds)
+    if not _much_uncaused(best):
+        return best
+    other = Witness(best.clues, best.before, 1, Beginning(by_triggers=False, held_down=True)).tried()
+    other.converge(settings.rounds)
+    if other.worth() > best.worth():
+        best, other = other, best
+    adopt(best.chain, other.chain.owner)
     return best
+
+
+def _much_uncaused(witness: Witness) -> bool:
+    """Whether more calls of some edge are explained by nothing than calls in idle times suggest."""
+    timeline, rates = witness.timeline, witness.behaviour.background
+    shown = timeline.most_uncaused()
+    uncaused = Counter(
+        edge
+        for edge, owner, label in zip(timeline.edge, witness.chain.owner, timeline.label, strict=True)
+        if owner == UNCAUSED and label == UNDECIDED
+    )
+    calls = Counter(timeline.edge)
+    return any(
+        count > MUCH_UNCAUSED * calls[edge] and rates[edge] < SHOWN_IDLE * shown[edge]
+        for edge, count in uncaused.items()
+    )
 
 
 def _asked(witness: Witness, settings: Settings) -> Marginals:

@@ -3,8 +3,9 @@
 Theory of operation. A witness begins at a guess, learns from it what the service does, explains the calls by what was
 learned, learns again, and so on. Where it begins decides where it ends, so there are two guesses: by what is before a
 call (:mod:`.triggering`) and how it lies in requests (:mod:`.nesting`) together, and by the latter alone, which is
-better where few requests make calls. Both are followed for some rounds; :mod:`.window` keeps the one of which more
-sense could be made.
+better where few requests make calls. Either may begin by holding hardly any call for one that nothing caused: what is
+explained by nothing teaches nothing of the requests, and so goes on being explained by nothing. Each is followed for
+some rounds; :mod:`.window` keeps the one of which more sense could be made.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
 from traceaudit.correlation.inference.exchanges import Exchanges, Pair
@@ -30,11 +32,22 @@ ENOUGH = 0.005
 KEPT = 3
 """Explanations that are learned from, the latest ones: what a single one has by chance is not made a habit of."""
 
-LATE_COST = 0.25
-"""What each call after the response must gain in log score before that is believed to be a habit: a little. Where it is
-none, hardly any is found; where it is one, the other belief may still explain many of them by nothing, or by whoever is
-there.
+UNUSUAL_COST = 0.25
+"""What each call after the response, and each that nothing caused, must gain in log score before that is believed to be
+a habit: a little. Where it is none, hardly any is found; where it is one, the other belief may still explain many of
+them by nothing, or by whoever is there.
 """
+
+TRIED = 2
+"""Rounds of learning before witnesses are compared, or convergence is asked about: how a guess looks before the first
+says little of where it leads.
+"""
+
+HELD_DOWN = 3
+"""Rounds of learning for which hardly any call is held for one that nothing caused, where witnesses begin with that."""
+
+HARDLY_ANY = 0.001
+"""Share of an edge's calls."""
 
 UNLIKE = 0.01
 """What a request keeps of what its events say for it, though a call does not lie in it."""
@@ -97,11 +110,19 @@ class Clues:
         }
 
 
+class Beginning(NamedTuple):
+    """Where a witness begins."""
+
+    by_triggers: bool
+    """Which of the two guesses it begins at."""
+    held_down: bool = False
+    """Whether it holds hardly any call for one that nothing caused at first."""
+
+
 class Witness:
     """One belief about the service, and the explanation it leads to."""
 
-    def __init__(self, clues: Clues, behaviour: Behaviour, seed: int, *, by_triggers: bool) -> None:
-        """``by_triggers``: which of the two guesses it begins at."""
+    def __init__(self, clues: Clues, behaviour: Behaviour, seed: int, beginning: Beginning) -> None:
         self.clues = clues
         self.timeline = clues.timeline
         self.before = behaviour
@@ -109,23 +130,31 @@ class Witness:
         self._worlds: list[tuple[list[Configuration], list[int]]] = []
         self._contested: set[Pair] = set()
         """Pairs of requests that may have each other's calls."""
-        self.by_triggers = by_triggers
-        self.chain = self._begun(by_triggers, seed)
+        self.beginning = beginning
+        self.chain = self._begun(seed)
         self.behaviour = self.chain.behaviour
         self._exchanges = Exchanges(self.chain)
 
-    def _begun(self, by_triggers: bool, seed: int) -> Chain:
+    def _begun(self, seed: int) -> Chain:
         """A chain at one of the guesses, and what is learned from it."""
         triggering, belief = self.clues.triggering, self.before.believing(late=bool(self.before.late))
+        if self.beginning.held_down:
+            belief.most_uncaused = HARDLY_ANY
         belief.seed(triggering.kernels(), triggering.background)
         chain = Chain(self.timeline, belief, self.clues.proposals, seed)
         random = Random(seed) if seed > 1 else None  # noqa: S311 - no secret
-        chain.start(self.clues.guess(random, by_triggers=by_triggers))
+        chain.start(self.clues.guess(random, by_triggers=self.beginning.by_triggers))
         belief.learn(self.timeline, [(chain.calls, chain.owner)])
         chain.relearned()
         return chain
 
-    def rounds(self, count: int) -> None:
+    def tried(self) -> Witness:
+        """Itself, after as many rounds as it takes to see where it leads."""
+        self._rounds(HELD_DOWN if self.beginning.held_down else TRIED)
+        self.behaviour.most_uncaused = 1.0
+        return self
+
+    def _rounds(self, count: int) -> None:
         """So many rounds of learning and explaining."""
         for _ in range(count):
             self._worlds = [(list(self.chain.calls), list(self.chain.owner)), *self._worlds[: KEPT - 1]]
@@ -152,7 +181,7 @@ class Witness:
         enough = ENOUGH * len(self.timeline.calls)
         score = self.chain.score()
         for _ in range(most):
-            self.rounds(1)
+            self._rounds(1)
             before, score = score, self.chain.score()
             if score - before < enough:
                 return
@@ -169,12 +198,13 @@ class Witness:
         self.chain.relearned()
 
     def worth(self) -> float:
-        """The log score of the explanation, less what calls after the response cost it: they are not the rule."""
-        if not self.behaviour.late:
-            return self.chain.score()  # It has paid already.
-        end, start = self.timeline.end, self.timeline.call_start
-        late = sum(owner != UNCAUSED and end[owner] < start[call] for call, owner in enumerate(self.chain.owner))
-        return self.chain.score() - LATE_COST * late
+        """The log score of the explanation, less what it costs that nothing caused calls, or that they came late."""
+        unusual = self.chain.owner.count(UNCAUSED)
+        if self.behaviour.late:  # Where it is not believed, these have paid already.
+            end, start = self.timeline.end, self.timeline.call_start
+            owners = enumerate(self.chain.owner)
+            unusual += sum(owner != UNCAUSED and end[owner] < start[call] for call, owner in owners)
+        return self.chain.score() - UNUSUAL_COST * unusual
 
 
 def adopt(chain: Chain, proposed: Sequence[int]) -> None:
