@@ -65,7 +65,7 @@ class Settings:
     """Exchanges held in memory; past this the oldest calls are given up."""
     late_ns: int = 5_000_000_000
     """How long after its response a request may still cause calls."""
-    rounds: int = 12
+    rounds: int = 30
     """The most rounds of learning on a window once it is clear whether calls after the response are a habit."""
     visits: int = 50
     """How often each witness reconsiders a call that is in doubt."""
