@@ -137,8 +137,8 @@ class Behaviour:
     def __init__(self, words: Vocabulary) -> None:
         self.words = words
         self.background: dict[int, float] = {}
-        self.most_uncaused = 1.0
-        """Share of an edge's calls that nothing caused, at most."""
+        self.most_uncaused_share = 1.0
+        """No more than this share of an edge's calls is believed to be caused by nothing."""
         self.late: bool | None = None  # Are calls after the response a habit here? None: not yet decided.
         self.joins = Joins()
         self.order = Order()
@@ -257,7 +257,7 @@ class Behaviour:
         self.order.learn(timeline, explanations[: len(timeline.requests)])
         most = timeline.most_uncaused()
         for edge, count in Counter(timeline.edge).items():
-            allowed = min(most[edge], self.most_uncaused * (count + 0.5) / timeline.span_ns)
+            allowed = min(most[edge], self.most_uncaused_share * (count + 0.5) / timeline.span_ns)
             self.background[edge] = min((self._counts.uncaused[edge] + 0.5) / self._counts.span_ns, allowed)
 
     def remember(self) -> None:

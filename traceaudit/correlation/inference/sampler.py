@@ -36,6 +36,7 @@ MOST_DEALT = 16
 """Calls of two requests that are dealt anew together; more are left to the other moves."""
 
 MOST_IMPROVED = 24
+"""The same, with those that nothing caused, where a deal is kept only if it is better."""
 
 LEAST = 1e-4
 """Proposals always give a request at least this much, so that no state is a dead end."""

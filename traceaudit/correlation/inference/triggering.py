@@ -4,7 +4,8 @@ Theory of operation. The calls of an edge are taken for a self-exciting (Hawkes)
 call after a gap drawn from a density of its kind of source, over a constant background of calls that nothing excites.
 Expectation maximisation (stochastic declustering without parametric form, Marsan and Lengline 2008) finds the densities
 and, for each call, how probable each earlier event is as its trigger. No labels and no call graph are needed: a
-coincidence is spread evenly over log time, a reaction is not.
+coincidence is spread evenly over log time, a reaction is not. With a hundred requests in flight dozens of events come
+before each call and the maximum is approached slowly: there, learning goes on, in longer steps.
 
 Calls are considered one by one here; that a request answers once, and makes so many calls, is for the sampler.
 """

@@ -139,7 +139,7 @@ class Witness:
         """A chain at one of the guesses, and what is learned from it."""
         triggering, belief = self.clues.triggering, self.before.believing(late=bool(self.before.late))
         if self.beginning.held_down:
-            belief.most_uncaused = HARDLY_ANY
+            belief.most_uncaused_share = HARDLY_ANY
         belief.seed(triggering.kernels(), triggering.background)
         chain = Chain(self.timeline, belief, self.clues.proposals, seed)
         random = Random(seed) if seed > 1 else None  # noqa: S311 - no secret
@@ -151,7 +151,7 @@ class Witness:
     def tried(self) -> Witness:
         """Itself, after as many rounds as it takes to see where it leads."""
         self._rounds(HELD_DOWN if self.beginning.held_down else TRIED)
-        self.behaviour.most_uncaused = 1.0
+        self.behaviour.most_uncaused_share = 1.0
         return self
 
     def _rounds(self, count: int) -> None:
