@@ -219,8 +219,7 @@ class Chain:
         nobodys: list[int] = []
         for call in pool:
             if timeline.label[call] != UNDECIDED:
-                chosen = players.index(timeline.label[call])
-                hands[chosen] += (call,)
+                hands[players.index(timeline.label[call])] += (call,)
                 continue
             gains = [
                 *(self._extension(request, hand, call) for request, hand in zip(players, hands, strict=True)),
@@ -232,7 +231,7 @@ class Chain:
             if chosen == len(players):
                 nobodys.append(call)
             else:
-                hands[chosen] = (*hands[chosen], call)
+                hands[chosen] += (call,)
         scores = [self._score(request, hand) for request, hand in zip(players, hands, strict=True)]
         before = sum(self._scores[request] for request in players) + self.uncaused_score(idle)
         if sum(scores) + sum(uncaused(timeline.edge[call]) for call in nobodys) > before:

@@ -116,20 +116,23 @@ def _learned(timeline: Timeline, behaviour: Behaviour, stimuli: list[list[Stimul
             continue
         clues = Clues.of(timeline, triggering, lying)
         # How calls lie in requests tells nothing of those that are made after the response.
-        guesses = [Beginning(True)] if late else [Beginning(True), Beginning(False)]
+        guesses = [Beginning(by_triggers=True)] if late else [Beginning(by_triggers=way) for way in (True, False)]
         witnesses += [Witness(clues, behaviour.believing(late=late), 1, guess).tried() for guess in guesses]
-    best = max(witnesses, key=Witness.worth)
-    for other in witnesses:
-        if other is not best and other.clues is best.clues:
-            adopt(best.chain, other.chain.owner)
+    best = _best(witnesses)
     best.converge(settings.rounds)
     if not _much_uncaused(best):
         return best
     other = Witness(best.clues, best.before, 1, Beginning(by_triggers=False, held_down=True)).tried()
     other.converge(settings.rounds)
-    if other.worth() > best.worth():
-        best, other = other, best
-    adopt(best.chain, other.chain.owner)
+    return _best([best, other])
+
+
+def _best(witnesses: Sequence[Witness]) -> Witness:
+    """The one of which most sense could be made, once it has heard those that go by the same clues."""
+    best = max(witnesses, key=Witness.worth)
+    for other in witnesses:
+        if other is not best and other.clues is best.clues:
+            adopt(best.chain, other.chain.owner)
     return best
 
 
