@@ -60,6 +60,21 @@ def test_calls_go_to_the_request_whose_habit_they_fit(spacing_ms: float, what: s
     assert own(calls) == chosen(answers), what
 
 
+@pytest.mark.parametrize(("count", "spacing_ms"), [(12, 12), (12, 6), (30, 12), (30, 6), (60, 6)])
+def test_of_a_dozen_requests_so_much_is_learned_that_most_of_their_calls_are_told_apart(
+    count: int, spacing_ms: float
+) -> None:
+    answers: dict[str, list[Candidate]] = {}
+    for seed in range(4):
+        requests, calls = in_sequence(Random(seed), spacing_ms, count, lambda: [("a", 0.3), ("b", 0.3), ("c", 0.3)])
+        answers |= {f"{call}.{seed}": answer for call, answer in infer(requests, calls).items()}
+
+    said = sum(candidates[0].probability for candidates in answers.values()) / len(answers)
+    assert share_right(answers) >= 0.95
+    assert said >= 0.93
+    assert wrongly_sure(answers) <= 0.01 * len(answers)
+
+
 @pytest.mark.parametrize(
     ("edges", "spacing_ms", "least_right"), [("aba", 1.5, 0.95), ("abb", 2, 0.95), ("aaa", 3, 0.95), ("aba", 1, 0.8)]
 )

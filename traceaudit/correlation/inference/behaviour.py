@@ -15,7 +15,8 @@ A request's score is the log density of all its outputs (per nanosecond each). A
 of its edge's background rate in the same unit, so all explanations of a log can be compared.
 
 Whoever is scored by what was learned from an explanation in which they have a call finds their having it usual. So the
-requests are dealt into two *halves*, and each is scored by what was learned from the other (cross-fitting).
+requests are in two *halves* (:attr:`.Timeline.half`), and each is scored by what was learned from the other
+(cross-fitting).
 """
 
 from __future__ import annotations
@@ -42,9 +43,6 @@ ANSWER, NOTHING = 0, 1
 
 MOST = 4
 """Calls of one edge are counted up to here; a loop of five looks like a loop of fifty."""
-
-BLOCK = 32
-"""So many requests in a row are in the same half: those whose calls may have been swapped do not teach each other."""
 
 LATE_COST = 5.0
 """What a call after the response costs in log score where such calls are not believed to be a habit."""
@@ -210,7 +208,7 @@ class Behaviour:
         return self._scored(timeline, request, last) + _hinted(timeline, request, call)
 
     def _scored(self, timeline: Timeline, request: int, steps: list[Step]) -> float:
-        route, tick, half = timeline.route[request], timeline.tick_ns, self._halves[_half(request)]
+        route, tick, half = timeline.route[request], timeline.tick_ns, self._halves[timeline.half[request]]
         by_output, structure, unseen, log = half.by_output, half.structure, self._unseen, math.log
         total = 0.0
         for state, last, output, waiting, now, sources in steps:
@@ -245,7 +243,7 @@ class Behaviour:
         explanations: list[tuple[int, Configuration]] = []
         for configurations, owners in worlds:
             for request, configuration in enumerate(configurations):
-                self._count(timeline, request, configuration, halves[_half(request)], weight)
+                self._count(timeline, request, configuration, halves[timeline.half[request]], weight)
                 explanations.append((request, configuration))
             for call, owner in enumerate(owners):
                 halves[0].uncaused[timeline.edge[call]] += weight * (owner == UNCAUSED)
@@ -274,7 +272,7 @@ class Behaviour:
             for step in self._history(timeline, request, tuple(sorted({*configuration, call})))
             if step[2] == 2 + timeline.edge[call] and step[4] == timeline.call_start[call]
         ]
-        kernels = self._halves[_half(request)].kernels
+        kernels = self._halves[timeline.half[request]].kernels
         best: tuple[float, float, list[float]] | None = None
         for source, time in steps[-1][5] if steps else ():
             weight, density = kernels.get((timeline.route[request], source, steps[-1][2]), self._unseen)
@@ -290,7 +288,7 @@ class Behaviour:
     def _count(
         self, timeline: Timeline, request: int, configuration: Configuration, counts: _Counts, amount: float
     ) -> None:
-        route, tick, kernels = timeline.route[request], timeline.tick_ns, self._halves[_half(request)].kernels
+        route, tick, kernels = timeline.route[request], timeline.tick_ns, self._halves[timeline.half[request]].kernels
         for state, last, output, waiting, now, sources in self._history(timeline, request, configuration):
             for table, row in ((counts.after_state, (route, state)), (counts.after_output, (route, last))):
                 cells = table[row]
@@ -373,11 +371,6 @@ class Behaviour:
                 self._contents.append(content)
             self._moves[state, edge] = found
         return found
-
-
-def _half(request: int) -> int:
-    """Which half of the requests one is in."""
-    return request // BLOCK % 2
 
 
 def _hinted(timeline: Timeline, request: int, call: int) -> float:

@@ -28,6 +28,9 @@ UNDECIDED = -2
 CONSIDERED = 64
 """Requests in flight that are looked at as the possible cause of a call; where there are more, it may be another."""
 
+BLOCK, FEWEST_BLOCKS = 32, 4
+"""So many requests in a row, or fewer, where there would be fewer such blocks, are in the same half."""
+
 SEVERAL = 2
 """So many calls at once are the least that a limit is recognised by."""
 
@@ -79,6 +82,10 @@ class Timeline:
         self.freed = self._freed()
         """Per call when the place was freed that it may have waited for: the last end of a call on its edge, where as
         many ran then as ever do. ``None``: it can have waited for none.
+        """
+        self.half = _halves(len(self.requests))
+        """Which half of the requests, 0 or 1, each is in. They alternate in blocks: requests whose calls may have been
+        swapped are in the same one, and both are there in a log of a dozen requests.
         """
         self.turn = _turns(self.route)
         self.call_turn = _turns(self.edge)
@@ -190,6 +197,11 @@ class Timeline:
         for source, events in enumerate(recent):
             found += [(source, now - time, reference) for time, reference in reversed(events) if time >= horizon]
         return found
+
+
+def _halves(requests: int) -> list[int]:
+    block = min(BLOCK, -(-requests // FEWEST_BLOCKS))
+    return [request // block % 2 for request in range(requests)]
 
 
 def _turns(kinds: Sequence[int]) -> list[int]:
