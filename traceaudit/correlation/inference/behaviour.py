@@ -44,6 +44,9 @@ ANSWER, NOTHING = 0, 1
 MOST = 4
 """Calls of one edge are counted up to here; a loop of five looks like a loop of fifty."""
 
+NONE = 1e-9
+"""Fewer observations than this are none."""
+
 LATE_COST = 5.0
 """What a call after the response costs in log score where such calls are not believed to be a habit."""
 
@@ -54,6 +57,13 @@ type Kernel = tuple[float, list[float]]
 """Weight of a source for an output, and the density of the gap between them, per unit of log time."""
 
 NO_KERNELS: dict[int, Kernel] = {}
+
+ANY_ROUTE = -1
+
+LENT = 4.0
+"""So many observations' worth of what requests of other routes do is taken for this route's own: with twenty routes,
+most of what a log shows of one has been seen elsewhere before.
+"""
 
 type Step = tuple[int, int, int, bool, int, list[tuple[int, int]]]
 """One output: state and last output before it, the output, are calls unanswered, its time, (source, time) of events."""
@@ -83,6 +93,20 @@ class _Counts:
             together.add(each, 1.0)
         return together
 
+    def of_all_routes(self) -> _Counts:
+        """The gaps, and what came after which output, as if all requests were of :data:`ANY_ROUTE`."""
+        together = _Counts()
+        for (_, source, output), histogram in self.gaps.items():
+            gaps = together.gaps[ANY_ROUTE, source, output]
+            gaps[:] = [before + count for before, count in zip(gaps, histogram, strict=True)]
+        for (_, source, output), count in self.offered.items():
+            together.offered[ANY_ROUTE, source, output] += count
+        for (_, last), cells in self.after_output.items():
+            row = together.after_output[ANY_ROUTE, last]
+            for cell, count in cells.items():
+                row[cell] = row.get(cell, 0.0) + count
+        return together
+
     def add(self, other: _Counts, weight: float) -> None:
         """Adds another's counts, weighed."""
         for gap_key, histogram in other.gaps.items():
@@ -110,16 +134,24 @@ class _Tables:
     """By route, source and output."""
     by_output: dict[tuple[int, int], dict[int, Kernel]] = field(default_factory=dict)
     """The same where scoring looks for them: by route and output, then by source."""
+    everywhere: _Counts = field(default_factory=_Counts)
+    """The same, of all routes together."""
     structure: dict[tuple[int, int, int, int, bool], float] = field(default_factory=dict)
     """Log probabilities of outputs, as they are asked for."""
 
     def learn(self, counts: _Counts) -> None:
         """Makes the tables anew from what was counted."""
-        self.counts, self.structure = counts, {}
-        self.kernels = {
-            key: (max(1e-4, sum(histogram) / counts.offered[key]), smoothed(histogram))
-            for key, histogram in counts.gaps.items()
-        }
+        self.counts, self.everywhere, self.structure = counts, counts.of_all_routes(), {}
+        self.kernels = {}
+        for (route, source, output), histogram in counts.gaps.items():
+            offered, everywhere = counts.offered[route, source, output], (ANY_ROUTE, source, output)
+            others = self.everywhere.offered[everywhere] - offered
+            gaps, part = histogram, _part(others)
+            if part > 0.0:
+                every = self.everywhere.gaps[everywhere]
+                gaps = [own + part * (all_ - own) for own, all_ in zip(histogram, every, strict=True)]
+            weight = sum(gaps) / (offered + part * others)
+            self.kernels[route, source, output] = (max(1e-4, weight), smoothed(gaps))
         self.index()
 
     def index(self) -> None:
@@ -165,6 +197,7 @@ class Behaviour:
         self.order = other.order.copy()
         for mine, theirs in zip(self._halves, other._halves, strict=True):
             mine.counts, mine.kernels, mine.structure = theirs.counts, dict(theirs.kernels), {}
+            mine.everywhere = theirs.everywhere
             mine.index()
         self._past, self._counts = other._past, other._counts
         self._states, self._contents, self._moves = other._states, other._contents, other._moves
@@ -215,7 +248,7 @@ class Behaviour:
             key = (route, state, last, output, waiting)
             known = structure.get(key)
             if known is None:
-                known = structure[key] = self._structural(half.counts, key)
+                known = structure[key] = self._structural(half, key)
             total += known
             if output == NOTHING:
                 continue
@@ -307,15 +340,20 @@ class Behaviour:
                 counts.gaps[key][position] += amount * share / total
                 counts.offered[key] += amount
 
-    def _structural(self, counts: _Counts, key: tuple[int, int, int, int, bool]) -> float:
+    def _structural(self, tables: _Tables, key: tuple[int, int, int, int, bool]) -> float:
         """The log probability of an output in a state; see the theory of operation."""
         route, state, last, output, waiting = key
-        outcomes = 2 * (2 + len(self.words.edges))
-        general = counts.after_output.get((route, last), {})
-        leaning = (general.get((output, waiting), 0.0) + 1.0 / outcomes) / (sum(general.values()) + 1.0)
-        special = counts.after_state.get((route, state), {})
+        cell, outcomes = (output, waiting), 2 * (2 + len(self.words.edges))
+        general = tables.counts.after_output.get((route, last), {})
+        everywhere = tables.everywhere.after_output.get((ANY_ROUTE, last), {})
+        mine, count = sum(general.values()), general.get(cell, 0.0)
+        others = sum(everywhere.values()) - mine
+        part = _part(others)
+        lent = part * (everywhere.get(cell, 0.0) - count)
+        leaning = (count + lent + 1.0 / outcomes) / (mine + part * others + 1.0)
+        special = tables.counts.after_state.get((route, state), {})
         cost = LATE_COST if not self.late and output > NOTHING and self._contents[state][:1] == ((-1, 1),) else 0.0
-        return -cost + math.log((special.get((output, waiting), 0.0) + leaning) / (sum(special.values()) + 1.0))
+        return -cost + math.log((special.get(cell, 0.0) + leaning) / (sum(special.values()) + 1.0))
 
     def _history(self, timeline: Timeline, request: int, configuration: Configuration) -> list[Step]:
         """The request's outputs in the order they came."""
@@ -371,6 +409,11 @@ class Behaviour:
                 self._contents.append(content)
             self._moves[state, edge] = found
         return found
+
+
+def _part(others: float) -> float:
+    """The part of what was observed of other routes that is lent to one."""
+    return LENT / max(LENT, others) if others > NONE else 0.0
 
 
 def _hinted(timeline: Timeline, request: int, call: int) -> float:

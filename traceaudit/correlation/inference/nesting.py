@@ -12,8 +12,10 @@ one request in five that calls is lost to it among the other four.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from random import Random
 
 from traceaudit.correlation.inference.gaps import BIN, BINS, bin_of, smoothed
@@ -23,7 +25,7 @@ from traceaudit.correlation.inference.timeline import CONSIDERED, NEVER, Timelin
 ROUNDS = 15
 
 SAMPLE = 1200
-"""Calls that are learned from; spread evenly over the window."""
+"""Calls that are learned from; spread evenly over those that began while a request was there."""
 
 MOVES, LEAST_MOVED = 2, 400
 """Random times at which each call is put to see what chance makes, and how many there are in all at the least."""
@@ -53,11 +55,13 @@ class Nesting:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         self._pairs = _pairs(timeline, zip(timeline.call_start, timeline.call_end, timeline.edge, strict=True))
-        calls = Counter(timeline.edge)
-        most = timeline.most_uncaused()
-        self._most_idle = {edge: min(1.0, most[edge] * timeline.span_ns / count) for edge, count in calls.items()}
-        self._idle = {edge: 0.1 * share for edge, share in self._most_idle.items()}
-        """Per edge the share of calls that lie in nothing."""
+        calls = Counter(edge for edge, pairs in zip(timeline.edge, self._pairs, strict=True) if pairs)
+        most, busy_ns = timeline.most_uncaused(), timeline.span_ns - timeline.idle_ns
+        self._most_idle = {
+            edge: min(1.0, most[edge] * busy_ns / max(1, calls[edge])) for edge in range(len(timeline.words.edges))
+        }
+        self._idle = {edge: max(NEGLIGIBLE, 0.1 * share) for edge, share in self._most_idle.items()}
+        """Per edge the share of calls that lie in nothing, though a request was there."""
         self._learn()
 
     def shares(self) -> list[dict[int, float]]:
@@ -88,16 +92,20 @@ class Nesting:
         began, ended = self._began, self._ended
         return [began[key][first] * ended[key][second] for _, key, first, second in pairs]
 
-    def _chance(self, step: int) -> tuple[defaultdict[Key, list[float]], defaultdict[Key, list[float]]]:
-        """The densities of both marks where calls come at random times."""
+    def _chance(self, sample: Sequence[int]) -> tuple[defaultdict[Key, list[float]], defaultdict[Key, list[float]]]:
+        """The densities of both marks where calls come at random times at which a request is there."""
         timeline, random = self._timeline, Random(1)  # noqa: S311 - a simulation, not a secret
         moved: list[tuple[int, int, int]] = []
-        calls = zip(timeline.call_start[::step], timeline.call_end[::step], timeline.edge[::step], strict=True)
-        moves = max(MOVES, LEAST_MOVED // len(timeline.calls))
-        for start, end, edge in calls:
+        busy = timeline.busy
+        passed = list(accumulate((end - start for start, end in busy), initial=0))
+        moves = max(MOVES, LEAST_MOVED // max(1, len(sample)))
+        for call in sample:
+            start, end = timeline.call_start[call], timeline.call_end[call]
             for _ in range(moves):
-                at = timeline.first_ns + random.randrange(timeline.span_ns)
-                moved.append((at, NEVER if end == NEVER else at + end - start, edge))
+                into = random.randrange(max(1, passed[-1]))
+                which = min(bisect_right(passed, into), len(busy)) - 1
+                at = busy[which][0] + into - passed[which]
+                moved.append((at, NEVER if end == NEVER else at + end - start, timeline.edge[call]))
         first, second = _histograms((pair, 1.0) for pairs in _pairs(timeline, sorted(moved)) for pair in pairs)
         flat = [1.0 / (BINS * BIN)] * BINS
         return (
@@ -106,11 +114,13 @@ class Nesting:
         )
 
     def _learn(self) -> None:
-        step = max(1, len(self._pairs) // SAMPLE)
-        sample = self._pairs[::step]
-        edges = self._timeline.edge[::step]
+        frame = [call for call, pairs in enumerate(self._pairs) if pairs]
+        step = max(1, len(frame) // SAMPLE)
+        numbers = frame[::step]
+        sample = [self._pairs[call] for call in numbers]
+        edges = [self._timeline.edge[call] for call in numbers]
         all_first, all_second = _histograms((pair, 1.0) for pairs in sample for pair in pairs)
-        chance_first, chance_second = self._chance(step)
+        chance_first, chance_second = self._chance(numbers)
         self._began = {pair[1]: [1.0] * BINS for pairs in self._pairs for pair in pairs}
         """Per route and edge, what the first mark says for a pair: the share of such pairs that belong together, and
         how much more frequent the mark is among these than by chance.

@@ -92,6 +92,14 @@ class Timeline:
         self.tick_ns = float(max(1000, self._resolution()))
         finished = [time for time in (*self.end, *self.call_end) if time != NEVER]
         self.span_ns = max(1, max(finished + self.start + self.call_start, default=1) - self.first_ns)
+        self.busy = self._busy()
+        """The spans of time in which requests were in flight."""
+        self.idle_ns = self.span_ns - sum(end - start for start, end in self.busy)
+        self.idle = self._idle()
+        """Whether each call began while none was."""
+        idle_calls = Counter(edge for edge, idle in zip(self.edge, self.idle, strict=True) if idle)
+        self.idle_calls = [idle_calls[edge] for edge in range(len(self.words.edges))]
+        """Per edge how many did."""
 
     @property
     def first_ns(self) -> int:
@@ -101,19 +109,27 @@ class Timeline:
     def most_uncaused(self) -> list[float]:
         """Per edge the highest plausible rate (per nanosecond) of uncaused calls: what idle times allow.
 
-        Idle is when no request is in flight. A log without idle times allows everything.
+        A log without idle times allows everything.
         """
-        counts = [0] * len(self.words.edges)
-        idle_ns, busy_until, position = 0, self.first_ns, 0
-        spans = [*sorted(zip(self.start, self.end, strict=True)), (self.first_ns + self.span_ns, NEVER)]
-        for start, end in spans:
-            if start > busy_until:
-                idle_ns += start - busy_until
-                while position < len(self.calls) and self.call_start[position] < start:
-                    counts[self.edge[position]] += self.call_start[position] > busy_until
-                    position += 1
-            busy_until = max(busy_until, end)
-        return [(count + 2.0) / max(idle_ns, 1) for count in counts]
+        return [(count + 2.0) / max(self.idle_ns, 1) for count in self.idle_calls]
+
+    def _busy(self) -> list[tuple[int, int]]:
+        last_ns = self.first_ns + self.span_ns
+        spans: list[tuple[int, int]] = []
+        for start, end in sorted(zip(self.start, self.end, strict=True)):
+            if spans and start <= spans[-1][1]:
+                spans[-1] = spans[-1][0], max(spans[-1][1], min(end, last_ns))
+            else:
+                spans.append((start, min(end, last_ns)))
+        return spans
+
+    def _idle(self) -> list[bool]:
+        idle, position = [], -1
+        for start in self.call_start:
+            while position + 1 < len(self.busy) and self.busy[position + 1][0] <= start:
+                position += 1
+            idle.append(position < 0 or start > self.busy[position][1])
+        return idle
 
     def _freed(self) -> list[int | None]:
         last: list[int | None] = [None] * len(self.calls)
@@ -173,8 +189,8 @@ class Timeline:
 
     def _depth(self) -> int:
         """How many events of one source are remembered: more when more is in flight."""
-        busy = sum(min(end, start + self.span_ns) - start for start, end in zip(self.start, self.end, strict=True))
-        return max(6, min(24, 2 + int(busy / self.span_ns / 3)))
+        served = sum(min(end, start + self.span_ns) - start for start, end in zip(self.start, self.end, strict=True))
+        return max(6, min(24, 2 + int(served / max(1, self.span_ns - self.idle_ns) / 3)))
 
     def _events(self) -> list[tuple[int, int, int]]:
         """Everything that happened in time order; on a tie causes come before effects."""

@@ -13,7 +13,7 @@ Calls are considered one by one here; that a request answers once, and makes so 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
@@ -42,7 +42,9 @@ NONE = 1e-9
 """Less than this is nothing."""
 
 SAMPLE = 1200
-"""Calls the densities are learned from; spread evenly over the window."""
+"""Calls the densities are learned from; spread evenly over those before which a request came. A minute of pollers'
+calls, with no request near, teaches nothing.
+"""
 
 NEGLIGIBLE = 1e-5
 """Triggers less probable than this are not considered any further."""
@@ -72,6 +74,11 @@ class Triggering:
             ]
             for found in stimuli
         ]
+        self._frame = [
+            call for call, coded in enumerate(self._coded) if any(source < 2 * routes for source, *_ in coded)
+        ]
+        """The calls before which a request came."""
+        self._events = self._event_counts()
         flat = [1.0 / BINS] * BINS
         self.rates: dict[int, list[float]] = {}
         self._flat = flat
@@ -84,7 +91,7 @@ class Triggering:
 
     def triggers(self) -> list[tuple[list[Trigger], float]]:
         """For each call its likely triggers, rivals considered, and the probability that nothing excited it."""
-        timeline, edges, events = self.timeline, len(self.timeline.words.edges), self._event_counts()
+        timeline, edges, events = self.timeline, len(self.timeline.words.edges), self._events
         options: list[list[Option]] = []
         idle: list[float] = []
         references: list[list[int]] = []
@@ -107,10 +114,10 @@ class Triggering:
         ]
 
     def late_share(self) -> float:
-        """The share of calls that look excited by a response."""
+        """The share of calls, of those before which a request came, that look excited by a response."""
         routes, edges = len(self.timeline.words.routes), len(self.timeline.words.edges)
         late = sum(count for key, (count, _) in self._explained.items() if routes <= key // edges < 2 * routes)
-        return late / max(1, len(self._coded))
+        return late / max(1, len(self._frame))
 
     def kernels(self) -> dict[tuple[int, int], tuple[float, list[float]]]:
         """Per (source, edge): how many calls it explains, and the density of their gaps."""
@@ -126,14 +133,16 @@ class Triggering:
 
     def _learn(self) -> None:
         timeline, edges = self.timeline, len(self.timeline.words.edges)
-        step = max(1, len(self._coded) // SAMPLE)
-        sample = range(0, len(self._coded), step)
-        events, at_risk, everyone = self._event_counts(), self._at_risk(), [1.0] * BINS
+        step = max(1, len(self._frame) // SAMPLE)
+        sample = self._frame[::step]
+        alone = Counter(timeline.edge)
+        alone.subtract(timeline.edge[call] for call in self._frame)
+        events, at_risk, everyone = self._events, self._at_risk(), [1.0] * BINS
         before: _Histograms = {}
         likelihood = -math.inf
         for turn in range(MOST_ROUNDS):
             gained, idle, reached = self._expected(sample)
-            gain = (reached - likelihood) / len(sample)
+            gain = (reached - likelihood) / max(1, len(sample))
             if (turn == ROUNDS and gain < UNSETTLED) or (turn > 2 * ROUNDS and gain < ENOUGH):
                 break
             likelihood, hastened = reached, turn >= ROUNDS
@@ -154,7 +163,8 @@ class Triggering:
                 for key, (count, density) in self._explained.items()
             }
             self.background = {
-                edge: min(self._most[edge], (step * idle[edge] + 0.5) / timeline.span_ns) for edge in self.background
+                edge: min(self._most[edge], (step * idle[edge] + alone[edge] + 0.5) / timeline.span_ns)
+                for edge in self.background
             }
 
     def _expected(self, sample: Sequence[int]) -> tuple[_Histograms, dict[int, float], float]:
@@ -212,12 +222,14 @@ class Triggering:
         return shares
 
     def _event_counts(self) -> list[int]:
-        routes, edges = len(self.timeline.words.routes), len(self.timeline.words.edges)
-        counts = [0] * self._sources
-        for route in self.timeline.route:
-            counts[route] += 1
-            counts[routes + route] += 1
-        for edge in self.timeline.edge:
-            counts[2 * routes + edge] += 1
-            counts[2 * routes + edges + edge] += 1
-        return counts
+        """Per source how many of its events a call may have followed: none does where no request is near."""
+        timeline = self.timeline
+        routes, edges = len(timeline.words.routes), len(timeline.words.edges)
+        events = {(source, reference) for call in self._frame for source, _, _, reference in self._coded[call]}
+        for request, route in enumerate(timeline.route):
+            events |= {(route, request), (routes + route, request)}
+        for call, (edge, idle) in enumerate(zip(timeline.edge, timeline.idle, strict=True)):
+            if not idle:
+                events |= {(2 * routes + edge, ~call), (2 * routes + edges + edge, ~call)}
+        counts = Counter(source for source, _ in events)
+        return [counts[source] for source in range(self._sources)]

@@ -17,6 +17,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from traceaudit.correlation.inference.behaviour import Behaviour, Configuration
 from traceaudit.correlation.inference.nesting import Nesting
@@ -61,8 +62,19 @@ MUCH_UNCAUSED = 0.01
 retries after a pause look much like calls that come by themselves.
 """
 
-SHOWN_IDLE = 0.5
-"""It is not where the rate is this part of what idle times allow, or more: there, such calls were seen."""
+SHOWN_IDLE = 1.25
+"""It is not where there are no more than this many times as many as idle times show, at the least."""
+
+MOSTLY, AS_LIKELY = 0.5, 0.5
+"""Where more than this share of an edge's calls seems made by nothing, and neither idle times nor a clock show it, the
+model has failed: how calls lie in requests is as likely to tell.
+"""
+
+SHOWN_PART = 0.5
+"""Idle times show it where their rate is this part of it, or more."""
+
+REGULAR, REGULAR_SHARE = 0.25, 0.8
+"""A clock makes calls if so many of the intervals between them are this near the usual one."""
 
 LATE_SHARE = 0.01
 """Calls after the response are tried as a habit when this share of calls looks like it."""
@@ -137,19 +149,19 @@ def _best(witnesses: Sequence[Witness]) -> Witness:
 
 
 def _much_uncaused(witness: Witness) -> bool:
-    """Whether more calls of some edge are explained by nothing than calls in idle times suggest."""
-    timeline, rates = witness.timeline, witness.behaviour.background
-    shown = timeline.most_uncaused()
-    uncaused = Counter(
-        edge
-        for edge, owner, label in zip(timeline.edge, witness.chain.owner, timeline.label, strict=True)
-        if owner == UNCAUSED and label == UNDECIDED
-    )
-    calls = Counter(timeline.edge)
-    return any(
-        count > MUCH_UNCAUSED * calls[edge] and rates[edge] < SHOWN_IDLE * shown[edge]
-        for edge, count in uncaused.items()
-    )
+    """Whether more calls of some edge are explained by nothing, while requests were there, than idle times suggest."""
+    timeline = witness.timeline
+    busy_ns, calls, uncaused = timeline.span_ns - timeline.idle_ns, Counter[int](), Counter[int]()
+    for edge, owner, label, idle in zip(timeline.edge, witness.chain.owner, timeline.label, timeline.idle, strict=True):
+        if label == UNDECIDED and not idle:
+            calls[edge] += 1
+            uncaused[edge] += owner == UNCAUSED
+    for edge, count in uncaused.items():
+        idle_calls = timeline.idle_calls[edge]
+        shown = max(0.0, idle_calls - 2.0 * math.sqrt(idle_calls)) / max(1, timeline.idle_ns) * busy_ns
+        if count > max(MUCH_UNCAUSED * calls[edge], SHOWN_IDLE * shown):
+            return True
+    return False
 
 
 def _asked(witness: Witness, settings: Settings) -> Marginals:
@@ -182,7 +194,7 @@ def _joined(
     """What the two witnesses say together, with the odds brought down as far as they differ.
 
     Where requests meet, the kind of model is wrong, and how calls lie in requests has a say: the more, the more the
-    witnesses differ, and the less it leaves open itself.
+    witnesses differ, and the less it leaves open itself. So it has where the model has made nothing of an edge.
     """
     differ = [
         0.0 if label != UNDECIDED else 1.0 - sum(min(one.get(owner, 0.0), share) for owner, share in other.items())
@@ -190,6 +202,7 @@ def _joined(
     ]
     apart = _by_edge(timeline, differ)
     open_ = _by_edge(timeline, [1.0 - max(each.values(), default=0.0) for each in lying])
+    unexplained = _unexplained(timeline, [_mixed(one, other, FIRST) for one, other in zip(first, second, strict=True)])
     joined: Marginals = []
     for call, (one, other) in enumerate(zip(first, second, strict=True)):
         edge = timeline.edge[call]
@@ -197,16 +210,37 @@ def _joined(
             joined.append(dict(one))
             continue
         row = _sobered(_mixed(one, other, FIRST), apart[edge], differ[call])
-        if edge in meeting:
+        if edge in meeting or edge in unexplained:
             lies = {**lying[call], UNCAUSED: max(0.0, 1.0 - sum(lying[call].values()))}
             against, left = max(LEAST_DOUBT, apart[edge]), max(LEAST_DOUBT, open_[edge])
-            row = _mixed(row, lies, left**2 / (left**2 + against**2))
+            row = _mixed(row, lies, AS_LIKELY if edge in unexplained else left**2 / (left**2 + against**2))
         doubt = OPEN * apart[edge]
         row = {owner: (1.0 - doubt) * share + doubt / len(row) for owner, share in row.items()}
         if late or not _alone(timeline, call, row):
             row = _capped(row)
         joined.append(_with_unconsidered(timeline, call, row))
     return joined
+
+
+def _unexplained(timeline: Timeline, rows: Marginals) -> set[int]:
+    """The edges most of whose calls seem made by nothing, though neither idle times nor a clock show it."""
+    alone = _by_edge(timeline, [row.get(UNCAUSED, 0.0) for row in rows])
+    calls = Counter(timeline.edge)
+    return {
+        edge
+        for edge, share in alone.items()
+        if share > MOSTLY
+        and timeline.idle_calls[edge] * timeline.span_ns <= SHOWN_PART * share * calls[edge] * timeline.idle_ns
+        and not _regular(timeline, edge)
+    }
+
+
+def _regular(timeline: Timeline, edge: int) -> bool:
+    """Whether the calls of an edge come at regular intervals."""
+    times = [start for start, its in zip(timeline.call_start, timeline.edge, strict=True) if its == edge]
+    intervals = sorted(later - earlier for earlier, later in pairwise(times))
+    usual = intervals[len(intervals) // 2] if intervals else 0
+    return sum(abs(each - usual) <= REGULAR * usual for each in intervals) >= REGULAR_SHARE * len(intervals)
 
 
 def _sobered(row: Mapping[int, float], apart: float, differ: float) -> dict[int, float]:

@@ -27,7 +27,9 @@ SUSPECT = 0.3
 """Share of the requests, worst score first, whose calls are reconsidered while learning."""
 
 ENOUGH = 0.005
-"""Learning has converged when a round improves the log score by less than this a call."""
+"""Learning has converged when a round improves the log score by less than this a call that came while a request was
+there: the others are nobody's in any case.
+"""
 
 KEPT = 3
 """Explanations that are learned from, the latest ones: what a single one has by chance is not made a habit of."""
@@ -178,7 +180,7 @@ class Witness:
 
     def converge(self, most: int) -> None:
         """Rounds until another one hardly improves the score, or the most allowed."""
-        enough = ENOUGH * len(self.timeline.calls)
+        enough = ENOUGH * self.timeline.idle.count(False)
         score = self.chain.score()
         for _ in range(most):
             self._rounds(1)
