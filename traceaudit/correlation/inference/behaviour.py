@@ -60,7 +60,7 @@ NO_KERNELS: dict[int, Kernel] = {}
 
 ANY_ROUTE = -1
 
-LENT = 4.0
+LENT = 2.0
 """So many observations' worth of what requests of other routes do is taken for this route's own: with twenty routes,
 most of what a log shows of one has been seen elsewhere before.
 """
