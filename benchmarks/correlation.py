@@ -1,6 +1,6 @@
 """Scores passive inference on recorded and generated traffic with known truth, beside two simple methods.
 
-    python benchmarks/correlation.py [SET …] [--generated --loads 1 5 15 --seeds 1 2]
+    python benchmarks/correlation.py [SET …] [--scraps REQUESTS] [--generated --loads 1 5 15 --seeds 1 2]
 
 Per set: calls whose likeliest cause is right; requests of which every call is right; the share of calls decided at a
 probability and how many of these are wrong; the calibration error, and in brackets what chance alone makes of it with
@@ -109,9 +109,13 @@ def main() -> None:
     parser.add_argument("--loads", type=float, nargs="+", default=[1, 5, 15], help="requests in flight")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--requests", type=int, default=600)
+    parser.add_argument("--scraps", type=int, help="of each set, ten scraps of so many requests, each a log of its own")
     options = parser.parse_args()
     for recording in generated_sets(options) if options.generated else recorded_sets(options):
-        report(recording)
+        if options.scraps:
+            report(f"{recording.name} ·{options.scraps}", scraps(recording, options.scraps))
+        else:
+            report(recording.name, [recording])
 
 
 def recorded_sets(options: argparse.Namespace) -> Iterator[Recording]:
@@ -129,14 +133,48 @@ def generated_sets(options: argparse.Namespace) -> Iterator[Recording]:
                     yield generated(shape, in_flight, seed, options.requests)
 
 
-def report(recording: Recording) -> None:
-    gc.disable()  # As `analyze` and the process beside live traffic have it.
-    before = time.process_time()
-    answers = infer(recording.requests, recording.calls)
-    cpu = time.process_time() - before
-    gc.enable()
-    first, second = (simple_score(recording, method(recording)) for method in (first_come_first_served, wap5))
-    print(f"{recording.name:32} {score(recording, answers, cpu)}  FCFS {first:6.1%}  WAP5 {second:6.1%}", flush=True)
+def scraps(recording: Recording, size: int, most: int = 10) -> list[Recording]:
+    """Parts of a recording with so many requests in a row and their calls, spread evenly; at least one."""
+    requests = sorted(recording.requests, key=lambda request: (request.started_ns, request.id))
+    count = max(1, min(most, len(requests) // size))
+    found = []
+    for number in range(count):
+        first = number * (len(requests) - size) // max(1, count - 1)
+        some = requests[first : first + size]
+        ids = {None, *(request.id for request in some)}
+        from_ns, until_ns = some[0].started_ns, max(request.ended_ns or 0 for request in some)
+        calls = [
+            call
+            for call in recording.calls
+            if (cause := recording.truth[call.id]) in ids
+            and (cause is not None or from_ns <= call.started_ns <= until_ns)
+        ]
+        found.append(Recording(recording.name, some, calls, {call.id: recording.truth[call.id] for call in calls}))
+    return found
+
+
+def report(name: str, recordings: list[Recording]) -> None:
+    """One line for all of them."""
+    answers: dict[str, list[Candidate]] = {}
+    first: dict[str, str | None] = {}
+    second: dict[str, str | None] = {}
+    cpu = 0.0
+    for recording in recordings:
+        gc.disable()  # As `analyze` and the process beside live traffic have it.
+        before = time.process_time()
+        answers |= infer(recording.requests, recording.calls)
+        cpu += time.process_time() - before
+        gc.enable()
+        first |= first_come_first_served(recording)
+        second |= wap5(recording)
+    together = Recording(
+        name,
+        [request for recording in recordings for request in recording.requests],
+        [call for recording in recordings for call in recording.calls],
+        {call: cause for recording in recordings for call, cause in recording.truth.items()},
+    )
+    simple = [simple_score(together, owner) for owner in (first, second)]
+    print(f"{name:36} {score(together, answers, cpu)}  FCFS {simple[0]:6.1%}  WAP5 {simple[1]:6.1%}", flush=True)
 
 
 def simple_score(recording: Recording, owner: dict[str, str | None]) -> float:
@@ -183,7 +221,7 @@ def wap5(recording: Recording) -> dict[str, str | None]:
             flight.append(waiting[position])
             position += 1
         flight = [request for request in flight if request.ended_ns is None or request.ended_ns >= call.started_ns]
-        pairs[call.id] = flight
+        pairs[call.id] = list(flight)
         for request in flight:
             total[request.route, call.edge].append((call.started_ns - request.started_ns) / len(flight))
     mean = {key: max(1.0, sum(delays) / len(delays)) for key, delays in total.items()}
