@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -123,6 +124,45 @@ def test_retries_after_a_pause_are_not_taken_for_calls_that_come_by_themselves(s
     answers = infer(*in_sequence(random, 3, 250, retried))
 
     assert share_right(answers) >= 0.95
+    assert wrongly_sure(answers) <= 0.005 * len(answers)
+
+
+@pytest.mark.parametrize("seed", [32, 37])
+def test_retries_are_told_apart_where_their_endpoint_is_called_by_itself_too(seed: int) -> None:
+    random = Random(seed)
+
+    def again(edge: str) -> list[tuple[str, float]]:
+        return [("a", 5.0)] * next(count for count in range(100) if edge != "a" or random.random() >= 0.2)
+
+    def drawn() -> list[tuple[str, float]]:
+        return [step for edge in random.choice(["ab", "ca"]) for step in [(edge, 0.3), *again(edge)]]
+
+    requests, calls = in_sequence(random, 4, 300, drawn)
+    first = {call.id.removesuffix(".0"): call.edge for call in calls if call.id.endswith(".0")}
+    requests = [replace(request, route=f"GET /{first[request.id]}") for request in requests]
+    span = requests[0].started_ns, max(request.ended_ns or 0 for request in requests)
+    times = [int(random.uniform(*span)) for _ in range(45)]
+    strays = [Call(f"None.{number}", "a", at, at + 8 * MS) for number, at in enumerate(times)]
+
+    answers = infer(requests, [*calls, *strays])
+
+    assert share_right(answers) >= 0.95
+    assert wrongly_sure(answers) <= 0.01 * len(answers)
+
+
+@pytest.mark.parametrize("spacing_ms", [4, 2])
+def test_of_background_calls_that_start_some_time_later_it_is_not_said_that_nothing_made_them(
+    spacing_ms: float,
+) -> None:
+    """One request in five starts one, which may begin when it is long answered: they look almost like nobody's."""
+    random = Random(21)
+    requests, calls = in_sequence(random, spacing_ms, 300, lambda: [("a", 0.3), ("b", 0.3)])
+    for call in [call for call in calls if call.edge == "a" and random.random() < 0.2]:
+        start = (call.ended_ns or 0) + int(random.lognormvariate(0, 0.5) * 6 * MS)
+        calls.append(Call(f"{call.id.split('.')[0]}.r", "r", start, start + 12 * MS))
+
+    answers = infer(requests, calls)
+
     assert wrongly_sure(answers) <= 0.005 * len(answers)
 
 

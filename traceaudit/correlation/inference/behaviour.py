@@ -11,6 +11,8 @@ has answered, that nothing more comes. Two things are learned per inbound route:
   last end of a call per edge, the response, a place in a pool that became free. Expectation maximisation finds the
   weights.
 
+What little was seen of a route leans on what requests of the others do (:data:`LENT`).
+
 A request's score is the log density of all its outputs (per nanosecond each). A call that nothing caused scores the log
 of its edge's background rate in the same unit, so all explanations of a log can be compared.
 
