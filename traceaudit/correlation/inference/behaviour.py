@@ -61,6 +61,7 @@ type Kernel = tuple[float, list[float]]
 NO_KERNELS: dict[int, Kernel] = {}
 
 ANY_ROUTE = -1
+"""The route of all requests where routes are not told apart."""
 
 LENT = 2.0
 """So many observations' worth of what requests of other routes do is taken for this route's own: with twenty routes,
@@ -132,12 +133,12 @@ class _Tables:
 
     counts: _Counts = field(default_factory=_Counts)
     """Of the other half, and of past windows."""
+    everywhere: _Counts = field(default_factory=_Counts)
+    """The same, of all routes together."""
     kernels: dict[tuple[int, int, int], Kernel] = field(default_factory=dict)
     """By route, source and output."""
     by_output: dict[tuple[int, int], dict[int, Kernel]] = field(default_factory=dict)
     """The same where scoring looks for them: by route and output, then by source."""
-    everywhere: _Counts = field(default_factory=_Counts)
-    """The same, of all routes together."""
     structure: dict[tuple[int, int, int, int, bool], float] = field(default_factory=dict)
     """Log probabilities of outputs, as they are asked for."""
 
@@ -145,15 +146,15 @@ class _Tables:
         """Makes the tables anew from what was counted."""
         self.counts, self.everywhere, self.structure = counts, counts.of_all_routes(), {}
         self.kernels = {}
-        for (route, source, output), histogram in counts.gaps.items():
-            offered, everywhere = counts.offered[route, source, output], (ANY_ROUTE, source, output)
-            others = self.everywhere.offered[everywhere] - offered
-            gaps, part = histogram, _part(others)
+        for key, histogram in counts.gaps.items():
+            of_all = (ANY_ROUTE, *key[1:])
+            others = self.everywhere.offered[of_all] - counts.offered[key]
+            part, gaps = _part(others), histogram
             if part > 0.0:
-                every = self.everywhere.gaps[everywhere]
-                gaps = [own + part * (all_ - own) for own, all_ in zip(histogram, every, strict=True)]
-            weight = sum(gaps) / (offered + part * others)
-            self.kernels[route, source, output] = (max(1e-4, weight), smoothed(gaps))
+                everyones = self.everywhere.gaps[of_all]
+                gaps = [mine + part * (all_ - mine) for mine, all_ in zip(histogram, everyones, strict=True)]
+            weight = sum(gaps) / (counts.offered[key] + part * others)
+            self.kernels[key] = (max(1e-4, weight), smoothed(gaps))
         self.index()
 
     def index(self) -> None:
@@ -198,8 +199,8 @@ class Behaviour:
         self.joins = other.joins.copy()
         self.order = other.order.copy()
         for mine, theirs in zip(self._halves, other._halves, strict=True):
-            mine.counts, mine.kernels, mine.structure = theirs.counts, dict(theirs.kernels), {}
-            mine.everywhere = theirs.everywhere
+            mine.counts, mine.everywhere = theirs.counts, theirs.everywhere
+            mine.kernels, mine.structure = dict(theirs.kernels), {}
             mine.index()
         self._past, self._counts = other._past, other._counts
         self._states, self._contents, self._moves = other._states, other._contents, other._moves

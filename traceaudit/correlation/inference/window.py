@@ -63,7 +63,7 @@ retries after a pause look much like calls that come by themselves.
 """
 
 SHOWN_IDLE = 1.25
-"""It is not where there are no more than this many times as many as idle times show, at the least."""
+"""None is sought where these are at most so many times as many as idle times, at the least, let expect."""
 
 MOSTLY, AS_LIKELY = 0.5, 0.5
 """Where more than this share of an edge's calls seems made by nothing, and neither idle times nor a clock show it, the
