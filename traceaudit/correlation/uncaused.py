@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 IDLE, TAIL, FRESH = 0, 1, 2
@@ -79,6 +79,12 @@ _LOOK_AGAIN = 1.1
 def kind_of(in_flight: int) -> int:
     """The kind of time with so many requests in flight, at least one."""
     return _FIRST + bisect_left(_LEVELS, in_flight)
+
+
+def regular(intervals: Collection[int], jitter: float) -> bool:
+    """Whether four in five of them differ by no more than this part from the usual one."""
+    usual = sorted(intervals)[len(intervals) // 2] if intervals else 0
+    return sum(abs(each - usual) <= jitter * usual for each in intervals) >= _MOSTLY * len(intervals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +166,7 @@ class Uncaused:
         intervals = self._intervals[edge]
         if len(intervals) < _TICKS or self.idle_calls(edge) < _ENOUGH:
             return False
-        usual = sorted(intervals)[len(intervals) // 2]
-        regular = sum(abs(each - usual) <= _JITTER * usual for each in intervals)
-        return regular >= _MOSTLY * len(intervals)
+        return regular(intervals, _JITTER)
 
     def all_by_themselves(self, edge: str, number: int) -> float:
         """The probability that not one of so many calls on an edge, made while requests were there, was caused."""

@@ -25,6 +25,7 @@ from traceaudit.correlation.inference.timeline import CONSIDERED, UNCAUSED, UNDE
 from traceaudit.correlation.inference.triggering import Triggering
 from traceaudit.correlation.inference.witness import Beginning, Clues, Lying, Marginals, Witness, adopt
 from traceaudit.correlation.records import Settings
+from traceaudit.correlation.uncaused import regular
 
 SETTLED = 0.9999
 """A call that is surer than this after a first look is not looked at again."""
@@ -73,8 +74,8 @@ model has failed: how calls lie in requests is as likely to tell.
 SHOWN_PART = 0.5
 """Idle times show it where their rate is this part of it, or more."""
 
-REGULAR, REGULAR_SHARE = 0.25, 0.8
-"""A clock makes calls if so many of the intervals between them are this near the usual one."""
+JITTER = 0.25
+"""So far intervals between calls that a clock makes may differ from the usual one, as a part of it."""
 
 LATE_SHARE = 0.01
 """Calls after the response are tried as a habit when this share of calls looks like it."""
@@ -225,22 +226,14 @@ def _joined(
 def _unexplained(timeline: Timeline, rows: Marginals) -> set[int]:
     """The edges most of whose calls seem made by nothing, though neither idle times nor a clock show it."""
     alone = _by_edge(timeline, [row.get(UNCAUSED, 0.0) for row in rows])
-    calls = Counter(timeline.edge)
-    return {
-        edge
-        for edge, share in alone.items()
-        if share > MOSTLY
-        and timeline.idle_calls[edge] * timeline.span_ns <= SHOWN_PART * share * calls[edge] * timeline.idle_ns
-        and not _regular(timeline, edge)
-    }
-
-
-def _regular(timeline: Timeline, edge: int) -> bool:
-    """Whether the calls of an edge come at regular intervals."""
-    times = [start for start, its in zip(timeline.call_start, timeline.edge, strict=True) if its == edge]
-    intervals = sorted(later - earlier for earlier, later in pairwise(times))
-    usual = intervals[len(intervals) // 2] if intervals else 0
-    return sum(abs(each - usual) <= REGULAR * usual for each in intervals) >= REGULAR_SHARE * len(intervals)
+    found = set()
+    for edge in (edge for edge, share in alone.items() if share > MOSTLY):
+        times = [start for start, its in zip(timeline.call_start, timeline.edge, strict=True) if its == edge]
+        intervals = [later - earlier for earlier, later in pairwise(times)]
+        shown = timeline.idle_calls[edge] * timeline.span_ns > SHOWN_PART * alone[edge] * len(times) * timeline.idle_ns
+        if not shown and not regular(intervals, JITTER):
+            found.add(edge)
+    return found
 
 
 def _sobered(row: Mapping[int, float], apart: float, differ: float) -> dict[int, float]:
