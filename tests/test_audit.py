@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from random import Random
 
 import pytest
 
@@ -244,6 +245,36 @@ def test_what_a_poller_was_accused_of_before_it_was_known_is_taken_back() -> Non
     for second in range(6, 60):
         history.call(second * 1000, [], host="config", path="/watch")
     assert set(history.findings().values()) <= {Confidence.AMBIGUOUS}
+
+
+def busy(seed: int, requests: int = 60) -> list[tuple[int, int]]:
+    """Starts and ends of requests that come at random, one in flight on average, half of the time another, or none."""
+    random = Random(seed)
+    starts = itertools.accumulate((1 + int(random.expovariate(1 / 15)) for _ in range(requests)), initial=IDLE_MS)
+    return [(start, start + 10 + random.randrange(10)) for start in starts]
+
+
+def called_at(history: History, requests: list[tuple[int, int]], times: Iterable[int]) -> dict[str, Confidence]:
+    """The findings where calls without headers are made at these times."""
+    events = [(start, 0, number) for number, (start, _) in enumerate(requests, 1)]
+    events += [(end, 1, number) for number, (_, end) in enumerate(requests, 1)]
+    for at, kind, number in sorted([*events, *((at, 2, 0) for at in times)]):
+        if kind == 0:
+            history.request(at, f"i{number}", ids(number))
+        elif kind == 1:
+            history.response(at, f"i{number}")
+        else:
+            history.call(at, [], host="audit", path="/events")
+    return history.findings()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_late_work_is_told_by_coming_right_after_responses_where_others_are_in_flight(
+    history: History, seed: int
+) -> None:
+    requests = busy(seed)
+    found = called_at(history, requests, [end + 1 for number, (_, end) in enumerate(requests) if number % 10])
+    assert set(found.values()) == {Confidence.PROBABLE}
 
 
 def test_without_any_idle_time_nothing_is_proven_from_presence() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from traceaudit.correlation.identifiers import Inbound
-from traceaudit.correlation.uncaused import FRESH, FRESH_PART, IDLE, TAIL, Uncaused, kind_of
+from traceaudit.correlation.uncaused import FRESH, FRESH_PART, IDLE, JUST_NS, TAIL, Uncaused, kind_of
 
 UNSEEN = 0.9
 """The probability that a request is there which nobody has seen come, after a call that no other can have made."""
@@ -29,6 +29,8 @@ class Activity:
 
     def __init__(self, grace_ns: int) -> None:
         self.grace_ns = grace_ns
+        self._fresh_ns = int(grace_ns * FRESH_PART)
+        self._just_ns = min(JUST_NS, self._fresh_ns)
         self.in_flight: dict[str, Inbound] = {}
         self.ended: deque[Inbound] = deque()
         self._now_ns: int | None = None
@@ -45,17 +47,18 @@ class Activity:
         if before is None or now_ns <= before:
             self._now_ns = now_ns if before is None else before
             return
-        if self.in_flight:
-            self.uncaused.watch(self.kind, len(self.in_flight), now_ns - before)
+        watch, number = self.uncaused.watch, len(self.in_flight)
+        last = self.ended[-1].ended_ns if self.ended else None
+        just = before if last is None else min(max(before, last + self._just_ns), now_ns)
+        watch(kind_of(number, just=True), number, just - before)
+        if number:
+            watch(kind_of(number), number, now_ns - just)
         else:
-            last = self.ended[-1].ended_ns if self.ended else None
-            fresh = tail = before
-            if last is not None:
-                fresh = min(max(before, last + int(self.grace_ns * FRESH_PART)), now_ns)
-                tail = min(max(before, last + self.grace_ns), now_ns)
-            self.uncaused.watch(FRESH, 0, fresh - before)
-            self.uncaused.watch(TAIL, 0, tail - fresh)
-            self.uncaused.watch(IDLE, 0, now_ns - tail)
+            fresh = just if last is None else min(max(just, last + self._fresh_ns), now_ns)
+            tail = fresh if last is None else min(max(fresh, last + self.grace_ns), now_ns)
+            watch(FRESH, 0, fresh - just)
+            watch(TAIL, 0, tail - fresh)
+            watch(IDLE, 0, now_ns - tail)
         self._now_ns = now_ns
         while self.ended and (self.ended[0].ended_ns or 0) + self.grace_ns < now_ns:
             self.ended.popleft()
@@ -72,6 +75,7 @@ class Activity:
             inbound.ended_ns = at_ns
             self.ended.append(inbound)
             self._lasted_ns.append(at_ns - inbound.exchange.started_ns)
+            self.uncaused.answered(len(self.in_flight))
 
     @property
     def phase(self) -> Phase:
@@ -96,12 +100,14 @@ class Activity:
     @property
     def kind(self) -> int:
         """What kind of time it is, for the rate of uncaused calls."""
+        since_ns = self.now_ns - (self.ended[-1].ended_ns or 0) if self.ended else None
+        if since_ns is not None and since_ns <= self._just_ns:
+            return kind_of(len(self.in_flight), just=True)
         if self.in_flight:
             return kind_of(len(self.in_flight))
-        if not self.ended:
+        if since_ns is None:
             return IDLE
-        since_ns = self.now_ns - (self.ended[-1].ended_ns or 0)
-        return FRESH if since_ns <= self.grace_ns * FRESH_PART else TAIL
+        return FRESH if since_ns <= self._fresh_ns else TAIL
 
     def watch_for_unseen(self, edge: str) -> None:
         """A call is made on an edge: if no request that is known can have made it, though such calls are caused by

@@ -1,10 +1,10 @@
 """Learns which calls come by themselves: pollers, tickers, watches, whatever no request has caused.
 
 Theory of operation. Time is sorted by how many requests are in flight: none for long (*idle*), none but one ended a
-moment ago (*tail*), one, two, and so on. What comes by itself does not care: its calls fall into each kind of time in
-proportion to its length. What requests cause comes in proportion to how many there are. So the calls of a route, sorted
-the same way, tell how large a share of them is uncaused; a minute without requests tells most, but two and twenty in
-flight tell too.
+moment ago (*tail*), one, two, and so on, and by whether a response has *just* been given. What comes by itself does
+not care: its calls fall into each kind of time in proportion to its length. What requests cause comes in proportion to
+how many there are, or right after responses. So the calls of a route, sorted the same way, tell how large a share of
+them is uncaused; a minute without requests tells most, but two and twenty in flight tell too.
 
 The share is weighed on a grid (:data:`_SHARES`), each with its likelihood and a prior. What comes by itself may have
 done so all the time, may have begun with the route's first call (a client that is made on first use), or may pause
@@ -20,26 +20,31 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 IDLE, TAIL, FRESH = 0, 1, 2
-"""Kinds of time without a request in flight: for long, since a while, since just now (the grace period's first part).
-Those with requests follow by their number.
+"""Kinds of time without a request in flight: for long, since a while, since a moment (the grace period's first part).
+The others follow by the number of requests, and by whether a response has just been given.
+"""
+
+JUST_NS = 3_000_000
+"""So long a response has just been given. What a request leaves to be done after it begins then, mostly: that is how it
+can be told from what comes by itself, where another request is always in flight.
 """
 
 FRESH_PART = 0.2
 """The part of the grace period in which most late work begins; a goroutine that is started takes no time to start."""
 
-_SOON = 0.8
-"""Share of the calls after a response that begin in that part."""
-
 _FIRST = 3
 
-_LEVELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-_KINDS = _FIRST + len(_LEVELS) + 1
+_LEVELS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_KINDS = _FIRST + 2 * (len(_LEVELS) + 1)
 
 _SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.0)
 """Shares of uncaused calls that are weighed: mostly a route is called by requests alone, or by none."""
 
 _LATE = ((0.001, 0.5), (0.05, 0.15), (0.3, 0.05), (0.9, 0.05), (0.999, 0.25))
 """Shares of a route's caused calls that come after the response, and their priors."""
+
+_SOON = ((0.95, 0.04, 0.01), (0.2, 0.6, 0.2))
+"""How calls after a response spread over the time when it has just been given, that which is fresh, and the tail."""
 
 ALONE, ALONE_CROWDED, ALONE_BESIDE = 0.05, 0.2, 0.9
 """Priors that a route is called by no request: with one in flight; with many, where more of what goes on is hidden; and
@@ -76,9 +81,9 @@ _LOOK_AGAIN = 1.1
 """By this factor calls or time must grow before a route is weighed anew."""
 
 
-def kind_of(in_flight: int) -> int:
-    """The kind of time with so many requests in flight, at least one."""
-    return _FIRST + bisect_left(_LEVELS, in_flight)
+def kind_of(in_flight: int, *, just: bool = False) -> int:
+    """The kind of time with so many requests in flight, at least one unless a response has just been given."""
+    return _FIRST + 2 * bisect_left(_LEVELS, in_flight) + just
 
 
 def regular(intervals: Collection[int], jitter: float) -> bool:
@@ -104,6 +109,8 @@ class Uncaused:
         self.time_ns = [0] * _KINDS
         self._requests_ns = [0] * _KINDS
         """Time in each kind, as often as requests were in flight."""
+        self._answers = [0] * _KINDS
+        """Responses by the kind of time that followed."""
         self._calls: dict[str, list[int]] = {}
         self._first: dict[str, list[int]] = {}
         self._identified: Counter[str] = Counter()
@@ -115,6 +122,10 @@ class Uncaused:
         """So much time has passed in this way."""
         self.time_ns[kind] += ns
         self._requests_ns[kind] += ns * in_flight
+
+    def answered(self, in_flight: int) -> None:
+        """A response was given, and so many other requests are still in flight."""
+        self._answers[kind_of(in_flight, just=True)] += 1
 
     def count(self, edge: str, kind: int, now_ns: int) -> None:
         """A call without any request's identifier was made now."""
@@ -244,7 +255,7 @@ class Uncaused:
     def _priors(self, edge: str, calls: list[int]) -> Iterator[tuple[float, float]]:
         """Each share of uncaused calls with its prior."""
         number = sum(calls)
-        crowded = sum(calls[_FIRST + 1 :]) / number
+        crowded = sum(calls[kind_of(2) :]) / number
         alone = ALONE + (ALONE_CROWDED - ALONE) * crowded
         both = _BOTH
         if self._identified[edge] > _BESIDE * number:
@@ -266,8 +277,13 @@ class Uncaused:
 
     def _by_requests(self) -> Iterator[tuple[list[float], float]]:
         """How caused calls spread: as requests are in flight, but for those after the response."""
-        total = sum(self._requests_ns) or 1
-        for late, prior in _LATE:
-            spread = [(1 - late - _STRAY) * (time + 1) / (total + _KINDS) for time in self._requests_ns]
-            spread[IDLE], spread[TAIL], spread[FRESH] = _STRAY, late * (1 - _SOON), late * _SOON
-            yield spread, prior
+        total, answers = sum(self._requests_ns) or 1, sum(self._answers) or 1
+        after = [count / answers for count in self._answers]
+        for late, late_prior in _LATE:
+            for just, fresh, tail in _SOON:
+                spread = [
+                    (1 - late - _STRAY) * (time + 1) / (total + _KINDS) + late * just * part
+                    for time, part in zip(self._requests_ns, after, strict=True)
+                ]
+                spread[IDLE], spread[TAIL], spread[FRESH] = _STRAY, late * tail, late * fresh
+                yield spread, late_prior / len(_SOON)
