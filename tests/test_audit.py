@@ -277,6 +277,16 @@ def test_late_work_is_told_by_coming_right_after_responses_where_others_are_in_f
     assert set(found.values()) == {Confidence.PROBABLE}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_batch_that_is_sent_some_milliseconds_after_responses_is_not_taken_for_their_late_work(
+    history: History, seed: int
+) -> None:
+    requests = busy(seed)
+    ends = sorted(end for _, end in requests)
+    batches = sorted({end - end % 7 + 7 for end in ends})
+    assert set(called_at(history, requests, batches).values()) <= {Confidence.AMBIGUOUS}
+
+
 def test_without_any_idle_time_nothing_is_proven_from_presence() -> None:
     history = History()
     history.request(0, "i1", ids(1))

@@ -24,7 +24,7 @@ IDLE, TAIL, FRESH = 0, 1, 2
 The others follow by the number of requests, and by whether a response has just been given.
 """
 
-JUST_NS = 3_000_000
+JUST_NS = 1_500_000
 """So long a response has just been given. What a request leaves to be done after it begins then, mostly: that is how it
 can be told from what comes by itself, where another request is always in flight.
 """
@@ -40,11 +40,16 @@ _KINDS = _FIRST + 2 * (len(_LEVELS) + 1)
 _SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.0)
 """Shares of uncaused calls that are weighed: mostly a route is called by requests alone, or by none."""
 
-_LATE = ((0.001, 0.5), (0.05, 0.15), (0.3, 0.05), (0.9, 0.05), (0.999, 0.25))
-"""Shares of a route's caused calls that come after the response, and their priors."""
-
-_SOON = ((0.95, 0.04, 0.01), (0.2, 0.6, 0.2))
+_SOON, _RIGHT_AFTER = (0.2, 0.6, 0.2), (0.9, 0.08, 0.02)
 """How calls after a response spread over the time when it has just been given, that which is fresh, and the tail."""
+
+_LATE = (
+    (0.001, _SOON, 0.5), (0.05, _SOON, 0.15), (0.3, _SOON, 0.05), (0.9, _SOON, 0.05), (0.999, _SOON, 0.1),
+    (0.999, _RIGHT_AFTER, 0.1), (0.6, _RIGHT_AFTER, 0.05),
+)  # fmt: skip
+"""Shares of a route's caused calls that come after the response, how these spread, and the priors. Of what is begun with
+the response some is seen before the response is over. Where fewer come after it, that they do so at once tells nothing.
+"""
 
 ALONE, ALONE_CROWDED, ALONE_BESIDE = 0.05, 0.2, 0.9
 """Priors that a route is called by no request: with one in flight; with many, where more of what goes on is hidden; and
@@ -63,8 +68,13 @@ _STRAY = 1e-4
 _TEMPER = 0.4
 """Calls of one request come together; so much of each counts as evidence of its own."""
 
-_VARIANTS = (0.65, 0.2, 0.15)
-"""Priors: always, since the route's first call, only while there is traffic."""
+_VARIANTS = (0.65, 0.2, 0.09, 0.03, 0.03)
+"""Priors: always, since the route's first call, only while there is traffic, and then with each of these parts right
+after responses.
+"""
+
+_BATCHED = (0.25, 0.5)
+"""A batch that is sent some milliseconds after there is something in it comes right after a response now and then."""
 
 _INTERVALS, _TICKS, _JITTER, _MOSTLY = 32, 6, 0.05, 0.8
 """A route is called by the clock when of its last intervals, six at least, four in five differ by five percent at most
@@ -90,6 +100,12 @@ def regular(intervals: Collection[int], jitter: float) -> bool:
     """Whether four in five of them differ by no more than this part from the usual one."""
     usual = sorted(intervals)[len(intervals) // 2] if intervals else 0
     return sum(abs(each - usual) <= jitter * usual for each in intervals) >= _MOSTLY * len(intervals)
+
+
+def _parts(amounts: Collection[int]) -> list[float]:
+    """What part of all each is; none is nothing, for a call takes a moment, too."""
+    total = sum(amounts) + len(amounts)
+    return [(amount + 1) / total for amount in amounts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,21 +285,16 @@ class Uncaused:
         always = self.time_ns
         since = [now - before for now, before in zip(always, self._first[edge], strict=True)]
         with_traffic = [0, *always[1:]]
-        for times, prior in zip((always, since, with_traffic), _VARIANTS, strict=True):
-            total = sum(times)
-            # Of no time at all, nothing can be said; a call takes a moment, too.
-            spread = [(time + 1) / (total + _KINDS) for time in times] if total else [1 / _KINDS] * _KINDS
-            yield spread, prior
+        *spreads, paused = (_parts(times) for times in (always, since, with_traffic))
+        after = _parts(self._answers)
+        for just in (0.0, *_BATCHED):
+            spreads.append([(1 - just) * part + just * soon for part, soon in zip(paused, after, strict=True)])
+        yield from zip(spreads, _VARIANTS, strict=True)
 
     def _by_requests(self) -> Iterator[tuple[list[float], float]]:
         """How caused calls spread: as requests are in flight, but for those after the response."""
-        total, answers = sum(self._requests_ns) or 1, sum(self._answers) or 1
-        after = [count / answers for count in self._answers]
-        for late, late_prior in _LATE:
-            for just, fresh, tail in _SOON:
-                spread = [
-                    (1 - late - _STRAY) * (time + 1) / (total + _KINDS) + late * just * part
-                    for time, part in zip(self._requests_ns, after, strict=True)
-                ]
-                spread[IDLE], spread[TAIL], spread[FRESH] = _STRAY, late * tail, late * fresh
-                yield spread, late_prior / len(_SOON)
+        busy, after = _parts(self._requests_ns), _parts(self._answers)
+        for late, (just, fresh, tail), prior in _LATE:
+            spread = [(1 - late - _STRAY) * part + late * just * soon for part, soon in zip(busy, after, strict=True)]
+            spread[IDLE], spread[TAIL], spread[FRESH] = _STRAY, late * tail, late * fresh
+            yield spread, prior
