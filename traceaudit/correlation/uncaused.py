@@ -47,8 +47,8 @@ _LATE = (
     (0.001, _SOON, 0.5), (0.05, _SOON, 0.15), (0.3, _SOON, 0.05), (0.9, _SOON, 0.05), (0.999, _SOON, 0.1),
     (0.999, _RIGHT_AFTER, 0.1), (0.6, _RIGHT_AFTER, 0.05),
 )  # fmt: skip
-"""Shares of a route's caused calls that come after the response, how these spread, and the priors. Of what is begun with
-the response some is seen before the response is over. Where fewer come after it, that they do so at once tells nothing.
+"""Shares of a route's caused calls that come after the response, how these spread, and the priors. Of what is begun
+with the response some is seen before that is over. Where fewer come after it, that they do so at once tells nothing.
 """
 
 ALONE, ALONE_CROWDED, ALONE_BESIDE = 0.05, 0.2, 0.9
