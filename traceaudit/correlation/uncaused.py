@@ -40,15 +40,15 @@ _KINDS = _FIRST + 2 * (len(_LEVELS) + 1)
 _SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.0)
 """Shares of uncaused calls that are weighed: mostly a route is called by requests alone, or by none."""
 
-_SOON, _RIGHT_AFTER = (0.2, 0.6, 0.2), (0.9, 0.08, 0.02)
+_SOON, _RIGHT_AFTER = (0.2, 0.6, 0.2), (0.96, 0.03, 0.01)
 """How calls after a response spread over the time when it has just been given, that which is fresh, and the tail."""
 
 _LATE = (
     (0.001, _SOON, 0.5), (0.05, _SOON, 0.15), (0.3, _SOON, 0.05), (0.9, _SOON, 0.05), (0.999, _SOON, 0.1),
-    (0.999, _RIGHT_AFTER, 0.1), (0.6, _RIGHT_AFTER, 0.05),
+    (0.999, _RIGHT_AFTER, 0.05), (0.6, _RIGHT_AFTER, 0.05), (0.3, _RIGHT_AFTER, 0.05),
 )  # fmt: skip
 """Shares of a route's caused calls that come after the response, how these spread, and the priors. Of what is begun
-with the response some is seen before that is over. Where fewer come after it, that they do so at once tells nothing.
+with the response, half or more may be seen before that is over.
 """
 
 ALONE, ALONE_CROWDED, ALONE_BESIDE = 0.05, 0.2, 0.9
@@ -68,7 +68,7 @@ _STRAY = 1e-4
 _TEMPER = 0.4
 """Calls of one request come together; so much of each counts as evidence of its own."""
 
-_VARIANTS = (0.65, 0.2, 0.09, 0.03, 0.03)
+_VARIANTS = (0.65, 0.2, 0.13, 0.01, 0.01)
 """Priors: always, since the route's first call, only while there is traffic, and then with each of these parts right
 after responses.
 """
