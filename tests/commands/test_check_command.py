@@ -22,9 +22,9 @@ FINDINGS = """\
 error TP001 traceparent-dropped  GET /checkout → inventory GET /stock/{id}  proven  2×
 error TP003 b3-dropped  GET /checkout → inventory GET /stock/{id}  proven  2×
 error TP016 contexts-disagree  GET /checkout → payment:8080 POST /charge  proven  2×
-unsure TP001 traceparent-dropped  GET /checkout → mail:2525 POST /send  ambiguous 0.9483  1×
-unsure TP003 b3-dropped  GET /checkout → mail:2525 POST /send  ambiguous 0.9483  1×
-unsure TP004 request-id-dropped  GET /checkout → mail:2525 POST /send  ambiguous 0.9483  1×
+unsure TP001 traceparent-dropped  GET /checkout → mail:2525 POST /send  ambiguous 0.9478  1×
+unsure TP003 b3-dropped  GET /checkout → mail:2525 POST /send  ambiguous 0.9478  1×
+unsure TP004 request-id-dropped  GET /checkout → mail:2525 POST /send  ambiguous 0.9478  1×
 """
 
 

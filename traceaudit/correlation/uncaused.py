@@ -44,7 +44,7 @@ _SOON, _RIGHT_AFTER = (0.2, 0.6, 0.2), (0.96, 0.03, 0.01)
 """How calls after a response spread over the time when it has just been given, that which is fresh, and the tail."""
 
 _LATE = (
-    (0.001, _SOON, 0.5), (0.05, _SOON, 0.15), (0.3, _SOON, 0.05), (0.9, _SOON, 0.05), (0.999, _SOON, 0.1),
+    (0.001, _SOON, 0.44), (0.05, _SOON, 0.14), (0.3, _SOON, 0.05), (0.9, _SOON, 0.05), (0.999, _SOON, 0.17),
     (0.999, _RIGHT_AFTER, 0.05), (0.6, _RIGHT_AFTER, 0.05), (0.3, _RIGHT_AFTER, 0.05),
 )  # fmt: skip
 """Shares of a route's caused calls that come after the response, how these spread, and the priors. Of what is begun
