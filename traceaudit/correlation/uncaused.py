@@ -68,13 +68,13 @@ _STRAY = 1e-4
 _TEMPER = 0.4
 """Calls of one request come together; so much of each counts as evidence of its own."""
 
-_VARIANTS = (0.65, 0.2, 0.13, 0.01, 0.01)
-"""Priors: always, since the route's first call, only while there is traffic, and then with each of these parts right
-after responses.
+_BATCHED = (0.25, 0.5)
+"""Parts of its calls that come right after a response, by chance, where what calls is a batch: a timer sends it some
+milliseconds after there is something in it.
 """
 
-_BATCHED = (0.25, 0.5)
-"""A batch that is sent some milliseconds after there is something in it comes right after a response now and then."""
+_VARIANTS = (0.65, 0.2, 0.13, 0.01, 0.01)
+"""Priors: always, since the first call, only while there is traffic, and as a batch with each of those parts."""
 
 _INTERVALS, _TICKS, _JITTER, _MOSTLY = 32, 6, 0.05, 0.8
 """A route is called by the clock when of its last intervals, six at least, four in five differ by five percent at most
